@@ -1,0 +1,89 @@
+//! The options of the verbs that act on stored runs.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+
+use crate::model::{RunId, Status};
+
+use super::values::{duration, run_id, status};
+
+/// Wait until runs have ended
+///
+/// Of one run, prints the last attempt's output and exits with its code. Of several, prints a line
+/// for each as it ends.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  retrier wait 17\n  \
+    retrier wait --timeout 5m 17 18 19\n\n\
+    Exit codes of one run: the command's own, 128+N when signal N ended it, 124 timed out,\n\
+    125 retrier itself failed or there is no such run, 130 canceled. Of several: 0 all\n\
+    succeeded, 1 not all, 124 the timeout of this wait.")]
+pub struct WaitArgs {
+    /// The runs
+    #[arg(value_name = "ID", required = true, value_parser = run_id)]
+    pub ids: Vec<RunId>,
+
+    /// Give up waiting after D; the runs are left alone
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub timeout: Option<Duration>,
+
+    /// Pass the output of all attempts on while they run
+    #[arg(long)]
+    pub stream: bool,
+
+    /// Print no notes and no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Print each run as `status --json` does when it has ended, instead of its output
+    #[arg(long, conflicts_with = "stream")]
+    pub json: bool,
+}
+
+/// Cancel runs, and end what is running of them
+///
+/// Once it exits with 0, the runs stay canceled, whatever their processes still do. An attempt
+/// that runs gets SIGTERM, and SIGKILL after its grace. To cancel twice is no error.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  retrier cancel 17\n  \
+    retrier list --json --name nightly | jq .id | xargs retrier cancel\n\n\
+    Exit codes: 3 no such run, 4 a run had ended before.")]
+pub struct CancelArgs {
+    /// The runs
+    #[arg(value_name = "ID", required = true, value_parser = run_id)]
+    pub ids: Vec<RunId>,
+}
+
+/// Forget finished runs, with their output
+///
+/// The daemon forgets runs by itself when its retention has passed.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  retrier cleanup 17\n  \
+        retrier cleanup --older-than 12h --state succeeded\n\n\
+        Exit codes: 3 no such run, 4 a run, its last attempt or its hook has not ended.",
+    group = ArgGroup::new("which").required(true).args(["ids", "older_than"])
+)]
+pub struct CleanupArgs {
+    /// The runs
+    #[arg(value_name = "ID", value_parser = run_id)]
+    pub ids: Vec<RunId>,
+
+    /// All runs that ended longer than D ago
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub older_than: Option<Duration>,
+
+    /// Only those that succeeded, failed or were canceled
+    #[arg(long, value_name = "STATE", value_parser = finished, requires = "older_than",
+          conflicts_with = "ids")]
+    pub state: Option<Status>,
+}
+
+fn finished(text: &str) -> Result<Status, String> {
+    match status(text)? {
+        status @ (Status::Succeeded | Status::Failed | Status::Canceled) => Ok(status),
+        Status::Scheduled | Status::Queued | Status::Running => {
+            Err("such a run has not ended, and is not forgotten".to_owned())
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The options of `retrier daemon`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::values::{duration, retention};
+
+/// Serve the database: start what is due, settle what has ended
+///
+/// Runs in the foreground and logs to stderr. The verbs that need a daemon start one by
+/// themselves, which ends after a minute without an unfinished run. Stopping the daemon leaves
+/// running attempts alive; the next one collects them.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  retrier daemon --parallel 4\n  \
+        retrier daemon --detach --until-idle\n  retrier daemon stop --drain\n\n\
+        RETRIER_LOG_LEVEL is ERROR, WARN, INFO (default) or DEBUG.\n\
+        Exit codes: 4 another daemon holds the database."
+)]
+pub struct DaemonArgs {
+    /// What to do with the daemon that runs
+    #[command(subcommand)]
+    pub verb: Option<DaemonVerb>,
+
+    /// Run at most N attempts at once
+    #[arg(long, value_name = "N", default_value = "10",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub parallel: u32,
+
+    /// Forget runs that ended longer than D ago; 0 keeps them for ever
+    #[arg(long, value_name = "D", value_parser = retention, default_value = "7d")]
+    pub retention: Duration,
+
+    /// Exit when no run is unfinished, or has been for D
+    #[arg(long, value_name = "D", value_parser = duration, num_args = 0..=1,
+          require_equals = true, default_missing_value = "0")]
+    pub until_idle: Option<Duration>,
+
+    /// Go into the background, and log to FILE.d/daemon.log
+    #[arg(long)]
+    pub detach: bool,
+
+    /// This process is the one in the background
+    #[arg(long, hide = true)]
+    pub detached: bool,
+
+    /// A client has started it
+    #[arg(long, hide = true)]
+    pub automatic: bool,
+}
+
+/// What to do with the daemon that runs.
+#[derive(Debug, Subcommand)]
+pub enum DaemonVerb {
+    /// Stop it; running attempts live on, and the next daemon collects them
+    Stop(StopArgs),
+    /// Say whether one runs; exit 1 when none does
+    Status,
+}
+
+/// Stop the daemon
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Start nothing more and wait until the running attempts have ended
+    #[arg(long, conflicts_with = "kill")]
+    pub drain: bool,
+
+    /// End the running attempts first; they are interrupted, not charged, and run again later
+    #[arg(long)]
+    pub kill: bool,
+}

@@ -1,0 +1,74 @@
+//! The options of the verbs that only look.
+
+use clap::Args;
+
+use crate::model::{RunId, Status};
+
+use super::values::{run_id, status};
+
+/// Show runs: state, attempts, result
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  retrier status 17\n  \
+    retrier status --json 17 18 | jq -r .state\n\nExit codes: 3 no such run.")]
+pub struct StatusArgs {
+    /// The runs
+    #[arg(value_name = "ID", required = true, value_parser = run_id)]
+    pub ids: Vec<RunId>,
+
+    /// Print one JSON object per run
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// List runs, the newest first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  retrier list --state failed\n  \
+    retrier list --json --limit 1000 | jq -r 'select(.failures > 2) | .id'\n\n\
+    In a pipe the fields are separated by tabs: id, state, attempts, due, name, command.")]
+pub struct ListArgs {
+    /// Those in this state alone: scheduled, queued, running, succeeded, failed or canceled
+    #[arg(long, value_name = "STATE", value_parser = status)]
+    pub state: Option<Status>,
+
+    /// Those of this name alone
+    #[arg(long, value_name = "TEXT")]
+    pub name: Option<String>,
+
+    /// At most N
+    #[arg(long, short = 'n', value_name = "N", default_value = "50")]
+    pub limit: u32,
+
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Print what a run's command wrote
+///
+/// Its stdout goes to stdout and its stderr to stderr, byte by byte; on a terminal control
+/// characters are escaped. Without --attempt it is the last attempt's.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  retrier logs 17 --stderr | tail\n  \
+    retrier logs -f 17\n\nExit codes: 3 no such run.")]
+pub struct LogsArgs {
+    /// The run
+    #[arg(value_name = "ID", value_parser = run_id)]
+    pub id: RunId,
+
+    /// Of attempt N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..),
+          conflicts_with = "follow")]
+    pub attempt: Option<u32>,
+
+    /// What it wrote to stdout alone
+    #[arg(long, conflicts_with = "stderr")]
+    pub stdout: bool,
+
+    /// What it wrote to stderr alone, on stdout
+    #[arg(long)]
+    pub stderr: bool,
+
+    /// Go on over retries until the run has ended
+    #[arg(short, long)]
+    pub follow: bool,
+}

@@ -1,0 +1,70 @@
+//! `retrier cancel`: from the moment it exits with 0 the runs are canceled for good.
+
+use crate::clock;
+use crate::model::{Event, HookChange, Refusal, RunId, next};
+use crate::store::{Facts, Store};
+use crate::sys::failpoint;
+
+use super::args::CancelArgs;
+use super::client::Client;
+use super::failure::{Failure, code, first_of};
+use super::out;
+
+/// Cancels runs.
+pub fn cancel(client: &Client, args: &CancelArgs) -> Result<u8, Failure> {
+    let mut store = client.existing()?;
+    let mut codes = Vec::new();
+    for id in &args.ids {
+        let canceled = match &mut store {
+            Some(store) => one(client, store, *id),
+            None => Err(client.no_run(*id)),
+        };
+        codes.push(canceled.unwrap_or_else(|failure| out::failure(&failure)));
+    }
+    Ok(first_of(&codes))
+}
+
+/// Cancels run `id`, durably; a daemon ends what is running of it.
+pub fn one(client: &Client, store: &mut Store, id: RunId) -> Result<u8, Failure> {
+    let mut ring = client.ring();
+    ring.mark_changed(&[id]);
+    let now = clock::now();
+    let pass = store.begin()?;
+    let run = pass.read().run(id)?;
+    let transition = match next(&run, &Event::Cancel { at: now }) {
+        Ok(transition) => transition,
+        Err(Refusal::AlreadyCanceled) => {
+            drop(pass);
+            // The cancel before this one may not be on the disk yet.
+            store.sync()?;
+            return Ok(code::DONE);
+        }
+        Err(Refusal::AlreadyEnded | Refusal::Stale | Refusal::NotDue) => {
+            let word = run.state.status(now).word();
+            let message = format!("run {id} has ended before: {word}");
+            return Err(Failure::new(code::STATE, message));
+        }
+    };
+    pass.apply(id, &run, &transition, now, Facts::None)?;
+    reach("cancel_before_commit")?;
+    pass.commit()?;
+    reach("cancel_committed")?;
+    store.sync()?;
+    drop(ring);
+    let alive = transition.state.open_attempt().is_some();
+    let has_hook = transition.hook != HookChange::None;
+    if alive || has_hook {
+        client.ensure_daemon()?;
+    }
+    let rest = if alive {
+        ", its attempt is being ended"
+    } else {
+        ""
+    };
+    out::note_to_terminal(&format!("run {id} canceled{rest}"));
+    Ok(code::DONE)
+}
+
+fn reach(name: &str) -> Result<(), Failure> {
+    failpoint::reach(name).map_err(|error| Failure::new(code::FAILED, error.to_string()))
+}

@@ -1,0 +1,206 @@
+//! What `run` captures of its caller: the command, its folder, environment, umask and input.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::model::{Environment, Spec, Start};
+use crate::sys::files::{arguments_max, current_umask, own_user};
+use crate::sys::spawn::{path_bytes, resolve};
+
+use super::args::RunArgs;
+use super::failure::{Failure, code};
+
+/// The most that is kept of a run's input.
+const STDIN_MAX: u64 = 16 * 1024 * 1024;
+
+/// The kernel refuses an argument or a variable of MAX_ARG_STRLEN (32 pages of 4096 bytes) and
+/// more, its final NUL included (execve(2)).
+const STRING_MAX: usize = 32 * 4096 - 1;
+
+/// Room that is left for what retrier adds to the environment.
+const VARIABLES_MAX: usize = 16 * 1024;
+
+/// What retrier tells a command, and an outer run's command must not hand on to an inner run.
+const OURS: &[&str] = &[
+    "RETRIER_RUN_ID",
+    "RETRIER_ATTEMPT",
+    "RETRIER_MAX_ATTEMPTS",
+    "RETRIER_LAST_ATTEMPT",
+    "RETRIER_IDEMPOTENCY_KEY",
+    "RETRIER_PREVIOUS_OUTCOME",
+    "RETRIER_DB",
+    "RETRIER_DECISION",
+    "RETRIER_PARENT_ID",
+    "RETRIER_RESULT",
+];
+
+/// The run that `args` ask for. Errors: it could never run, or what it needs cannot be read.
+pub fn spec(args: &RunArgs) -> Result<Spec, Failure> {
+    let command = command(args);
+    let cwd = cwd(args)?;
+    let environment = environment(args);
+    check_size(&command, &environment)?;
+    if !args.no_check {
+        check_command(&command, &environment, &cwd)?;
+    }
+    let stdin = args.stdin.as_deref().map(stdin).transpose()?;
+    Ok(Spec {
+        command,
+        cwd: path_bytes(&cwd),
+        environment,
+        umask: current_umask(),
+        stdin,
+        name: args.name.clone(),
+        policy: args.retries.policy(),
+        start: match (args.delay, args.at) {
+            (Some(delay), _) => Start::After(delay),
+            (None, Some(at)) => Start::At(at),
+            (None, None) => Start::Now,
+        },
+        on_complete: args.on_complete.clone().map(OsString::into_vec),
+    })
+}
+
+fn command(args: &RunArgs) -> Vec<Vec<u8>> {
+    match &args.shell {
+        Some(line) => Spec::shell(line.as_bytes().to_vec()),
+        None => args
+            .command
+            .iter()
+            .map(|word| word.as_bytes().to_vec())
+            .collect(),
+    }
+}
+
+fn cwd(args: &RunArgs) -> Result<PathBuf, Failure> {
+    let current = env::current_dir()
+        .map_err(|error| Failure::new(code::FAILED, format!("the current folder: {error}")))?;
+    let cwd = args
+        .cwd
+        .as_ref()
+        .map_or(current.clone(), |dir| current.join(dir));
+    match cwd.metadata() {
+        Ok(found) if found.is_dir() => Ok(cwd),
+        Ok(_) if !args.no_check => {
+            let error = io::Error::from(io::ErrorKind::NotADirectory);
+            Err(Failure::io(&cwd, &error))
+        }
+        Err(error) if !args.no_check => Err(Failure::io(&cwd, &error)),
+        Ok(_) | Err(_) => Ok(cwd),
+    }
+}
+
+fn environment(args: &RunArgs) -> Environment {
+    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = if args.no_env {
+        bare_environment()
+    } else {
+        let all = env::vars_os().map(|(key, value)| (key.into_vec(), value.into_vec()));
+        let ours = |key: &[u8]| OURS.iter().any(|name| name.as_bytes() == key);
+        all.filter(|(key, _)| !ours(key)).collect()
+    };
+    for (key, value) in &args.env {
+        pairs.retain(|(other, _)| other != key);
+        pairs.push((key.clone(), value.clone()));
+    }
+    let mut environment = Environment::default();
+    for (key, value) in &pairs {
+        environment.push(key, value);
+    }
+    environment
+}
+
+/// HOME, USER, SHELL and PATH, from the caller or else from the user database.
+fn bare_environment() -> Vec<(Vec<u8>, Vec<u8>)> {
+    let user = own_user();
+    let known = |key: &str| match (key, &user) {
+        ("HOME", Some(user)) => Some(path_bytes(&user.dir)),
+        ("USER", Some(user)) => Some(user.name.clone().into_bytes()),
+        ("SHELL", Some(user)) => Some(path_bytes(&user.shell)),
+        ("PATH", _) => Some(b"/usr/local/bin:/usr/bin:/bin".to_vec()),
+        _ => None,
+    };
+    let value = |key: &str| {
+        env::var_os(key)
+            .map(OsString::into_vec)
+            .or_else(|| known(key))
+    };
+    let keys = ["HOME", "USER", "SHELL", "PATH"];
+    let pairs = keys
+        .into_iter()
+        .filter_map(|key| Some((key.as_bytes().to_vec(), value(key)?)));
+    pairs.collect()
+}
+
+/// Refuses at once what the kernel would refuse at every attempt.
+fn check_size(command: &[Vec<u8>], environment: &Environment) -> Result<(), Failure> {
+    if let Some(long) = command.iter().find(|word| word.len() > STRING_MAX) {
+        let message = format!(
+            "an argument of {} bytes is too long, the kernel takes {STRING_MAX}",
+            long.len()
+        );
+        return Err(Failure::new(code::USAGE, message).hint("--stdin FILE takes up to 16 MiB"));
+    }
+    for (key, value) in environment.pairs() {
+        if key.len() + 1 + value.len() > STRING_MAX {
+            let key = String::from_utf8_lossy(key);
+            let message = format!("the variable {key} is longer than {STRING_MAX} bytes");
+            return Err(Failure::new(code::USAGE, message).hint("--no-env leaves it out"));
+        }
+    }
+    // Each string has its NUL and a pointer to it.
+    let overhead = 1 + size_of::<usize>();
+    let words: usize = command.iter().map(|word| word.len() + overhead).sum();
+    let count = environment.pairs().count();
+    let total = words + environment.0.len() + count * size_of::<usize>() + VARIABLES_MAX;
+    if total > arguments_max() {
+        let message = format!(
+            "arguments and environment of {total} bytes are too long, the kernel takes {}",
+            arguments_max()
+        );
+        return Err(Failure::new(code::USAGE, message));
+    }
+    Ok(())
+}
+
+fn check_command(
+    command: &[Vec<u8>],
+    environment: &Environment,
+    cwd: &Path,
+) -> Result<(), Failure> {
+    let name = command.first().map_or(&[][..], Vec::as_slice);
+    match resolve(name, environment.get(b"PATH"), cwd) {
+        Ok(_) => Ok(()),
+        Err(unresolved) => {
+            let name = String::from_utf8_lossy(name);
+            let message = format!("{name}: {}", unresolved.words());
+            Err(Failure::new(unresolved.exit_code(), message)
+                .hint("nothing was stored; --no-check stores it all the same"))
+        }
+    }
+}
+
+fn stdin(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error| Failure::io(path, &error);
+    let mut bytes = Vec::new();
+    if path.as_os_str() == "-" {
+        let limited = io::stdin().lock().take(STDIN_MAX + 1);
+        read_to_end(limited, &mut bytes).map_err(failed)?;
+    } else {
+        let file = File::open(path).map_err(failed)?;
+        read_to_end(file.take(STDIN_MAX + 1), &mut bytes).map_err(failed)?;
+    }
+    if bytes.len() as u64 > STDIN_MAX {
+        let message = format!("{}: the input is larger than 16 MiB", path.display());
+        return Err(Failure::new(code::FAILED, message)
+            .hint("have the command read the file itself, with --shell 'command < file'"));
+    }
+    Ok(bytes)
+}
+
+fn read_to_end(mut from: impl Read, to: &mut Vec<u8>) -> io::Result<usize> {
+    from.read_to_end(to)
+}

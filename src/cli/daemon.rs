@@ -1,0 +1,138 @@
+//! `retrier daemon`: serve, or stop and look at the daemon that serves.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::clock;
+use crate::daemon::holder::{self, Holder};
+use crate::daemon::launch::{self, READY};
+use crate::daemon::serve::{Config, serve};
+use crate::store::{Access, Store};
+use crate::sys::files::set_umask;
+use crate::sys::identity::{open_verified, signal};
+use crate::sys::poll::wait_readable;
+use crate::sys::process::{close_inherited, new_session, replace_stdio};
+use crate::sys::signal::{SIGTERM, SIGUSR1, SIGUSR2, reset_inherited};
+
+use super::args::{DaemonArgs, DaemonVerb, StopArgs};
+use super::client::Client;
+use super::failure::{Failure, code};
+use super::{out, render};
+
+/// Serves the database, or acts on the daemon that does.
+pub fn daemon(client: &Client, args: &DaemonArgs) -> Result<u8, Failure> {
+    match &args.verb {
+        Some(DaemonVerb::Stop(stop)) => return stop_daemon(client, stop),
+        Some(DaemonVerb::Status) => return daemon_status(client),
+        None => {}
+    }
+    if args.detach {
+        return detach(client, args);
+    }
+    let system = |error: io::Error| Failure::new(code::FAILED, format!("cannot serve: {error}"));
+    if args.detached {
+        new_session();
+    }
+    // SAFETY: nothing was opened yet in this process; std keeps no descriptor from 3 on.
+    unsafe { close_inherited(&[]) }.map_err(system)?;
+    reset_inherited().map_err(system)?;
+    set_umask(0o077);
+    std::env::set_current_dir("/").map_err(system)?;
+    crate::daemon::log::start();
+    let config = Config {
+        parallel: args.parallel as usize,
+        retention: Some(args.retention).filter(|stay| !stay.is_zero()),
+        until_idle: args.until_idle,
+        automatic: args.automatic,
+    };
+    let detached = args.detached;
+    serve(&client.folder, config, || {
+        if detached {
+            say_ready();
+        }
+    })?;
+    Ok(code::DONE)
+}
+
+/// Tells whoever started this daemon that it serves, and lets go of the pipe.
+fn say_ready() {
+    let mut stdout = io::stdout().lock();
+    // A starter that does not wait any more is no harm.
+    let _ = stdout
+        .write_all(READY.as_bytes())
+        .and_then(|()| stdout.flush());
+    let _ = replace_stdio();
+}
+
+fn detach(client: &Client, args: &DaemonArgs) -> Result<u8, Failure> {
+    // Made here, so that a database that cannot be used is refused in front of the user.
+    drop(Store::open(&client.folder, Access::Create)?);
+    if let Some(holder) = look(client)?.filter(|holder| !holder.automatic) {
+        return Err(held(&holder));
+    }
+    let mut arguments: Vec<OsString> = vec![
+        format!("--parallel={}", args.parallel).into(),
+        format!("--retention={}ms", args.retention.as_millis()).into(),
+    ];
+    if let Some(stay) = args.until_idle {
+        arguments.push(format!("--until-idle={}ms", stay.as_millis()).into());
+    }
+    launch::detached(&client.folder, &arguments)
+        .map_err(|error| Failure::new(code::FAILED, format!("cannot start a daemon: {error}")))?;
+    Ok(code::DONE)
+}
+
+fn held(holder: &Holder) -> Failure {
+    let message = format!("a daemon holds this database, pid {}", holder.process.pid);
+    Failure::new(code::STATE, message)
+        .hint("`retrier daemon stop` ends it; running attempts live on")
+}
+
+fn look(client: &Client) -> Result<Option<Holder>, Failure> {
+    holder::find(&client.folder).map_err(|error| Failure::io(&client.folder.lock(), &error))
+}
+
+fn stop_daemon(client: &Client, args: &StopArgs) -> Result<u8, Failure> {
+    let Some(pidfd) = look(client)?.and_then(|holder| process(&holder)) else {
+        out::note_to_terminal("no daemon runs");
+        return Ok(code::DONE);
+    };
+    let number = match (args.drain, args.kill) {
+        (true, _) => SIGUSR1,
+        (false, true) => SIGUSR2,
+        (false, false) => SIGTERM,
+    };
+    signal(&pidfd, number);
+    wait_readable(&[pidfd.as_fd()], None)
+        .map_err(|error| Failure::new(code::FAILED, error.to_string()))?;
+    Ok(code::DONE)
+}
+
+fn process(holder: &Holder) -> Option<OwnedFd> {
+    open_verified(holder.process.pid, holder.process.start)
+}
+
+fn daemon_status(client: &Client) -> Result<u8, Failure> {
+    let Some(holder) = look(client)? else {
+        let database = client.folder.database().display();
+        return Err(Failure::new(
+            code::FAILED,
+            format!("no daemon serves {database}"),
+        ));
+    };
+    let kind = if holder.automatic {
+        "started by a client"
+    } else {
+        "started by a person"
+    };
+    let now = clock::now();
+    out::line(&format!(
+        "daemon {} of retrier {}, {kind}, serves {} since {} ({})",
+        holder.process.pid,
+        holder.version,
+        client.folder.database().display(),
+        render::clock_time(holder.since),
+        render::span(now.since(holder.since)),
+    ))
+}

@@ -1,0 +1,56 @@
+//! What is made from the command line's own description: completions and manual pages.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::args::Cli;
+use super::failure::{Failure, code};
+
+/// The completion script of `shell`.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "retrier", &mut script);
+    script
+}
+
+/// Writes the manual pages into the folder `dir`.
+pub(super) fn write_man_pages(dir: &Path) -> Result<u8, Failure> {
+    let pages = man_pages().map_err(|error| Failure::new(code::FAILED, error.to_string()))?;
+    for (name, page) in pages {
+        let path = dir.join(name);
+        fs::write(&path, page).map_err(|error| Failure::io(&path, &error))?;
+    }
+    Ok(code::DONE)
+}
+
+/// The manual pages, each with the name of its file: one of the program, one per verb.
+pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    let mut pages = Vec::new();
+    collect(&program, &mut pages)?;
+    Ok(pages)
+}
+
+fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
+    if command.is_hide_set() {
+        return Ok(());
+    }
+    let name = command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name())
+        .to_owned();
+    let mut page = Vec::new();
+    let man = Man::new(command.clone()).title(name.clone());
+    man.render(&mut page)?;
+    pages.push((format!("{name}.1"), page));
+    for verb in command.get_subcommands() {
+        collect(verb, pages)?;
+    }
+    Ok(())
+}

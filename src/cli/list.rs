@@ -1,0 +1,45 @@
+//! `retrier list`: runs as a table, as lines for scripts, or as JSON Lines.
+
+use std::io::{self, IsTerminal};
+
+use crate::clock;
+use crate::store::Filter;
+
+use super::args::ListArgs;
+use super::client::Client;
+use super::failure::{Failure, code};
+use super::render::Style;
+use super::{document, out, render};
+
+/// Lists runs, the newest first.
+pub fn list(client: &Client, args: &ListArgs) -> Result<u8, Failure> {
+    let Some(store) = client.existing()? else {
+        return Ok(code::DONE);
+    };
+    let now = clock::now();
+    let filter = Filter {
+        status: args.state,
+        name: args.name.clone(),
+        limit: args.limit,
+    };
+    let records = store.read().list(&filter, now)?;
+    if records.iter().any(|record| record.run.state.is_final()) {
+        store.sync()?;
+    }
+    if args.json {
+        let mut lines = String::new();
+        for record in &records {
+            let attempts = store.read().attempts(record.id)?;
+            lines.push_str(&document::run(record, &attempts, now).to_string());
+            lines.push('\n');
+        }
+        return out::bytes(lines.as_bytes());
+    }
+    let terminal = io::stdout().is_terminal();
+    if records.is_empty() {
+        out::note_to_terminal("no runs");
+        return Ok(code::DONE);
+    }
+    let table = render::table(&records, now, Style::of_stdout(), terminal);
+    out::bytes(table.as_bytes())
+}

@@ -1,0 +1,104 @@
+//! The command line: argv in, text and exit code out.
+//!
+//! One file per verb; the name of its function is the verb. stdout carries results only, notes
+//! and errors go to stderr. `render` is the only code that formats for people, `document` the only
+//! one that makes JSON of runs. Start reading at [`main`].
+
+pub mod args;
+mod cancel;
+mod capture;
+mod cleanup;
+mod client;
+mod daemon;
+mod document;
+mod failure;
+pub mod generate;
+mod list;
+mod logs;
+mod out;
+mod progress;
+mod render;
+mod run;
+mod status;
+mod tail;
+mod wait;
+mod waiting;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::shim::program;
+
+use args::{Cli, Verb};
+use client::Client;
+use failure::{Failure, code};
+
+/// Runs the program with `arguments`, the program's own name first.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    // Before clap, so that a shim starts small.
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == program::ARGUMENT)
+    {
+        return shim(&arguments[2..]);
+    }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match act(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => ExitCode::from(out::failure(&failure)),
+    }
+}
+
+fn shim(arguments: &[OsString]) -> ExitCode {
+    match program::main(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            out::failure(&Failure::new(code::FAILED, format!("shim: {error}")));
+            ExitCode::from(code::FAILED)
+        }
+    }
+}
+
+fn act(cli: Cli) -> Result<u8, Failure> {
+    let reads = matches!(cli.verb, Verb::Status(_) | Verb::List(_) | Verb::Logs(_));
+    if reads {
+        crate::sys::signal::die_of_broken_pipe();
+    }
+    let client = || Client::new(cli.db.as_deref());
+    match &cli.verb {
+        Verb::Run(args) => run::run(client, args),
+        Verb::Wait(args) => wait::wait(&client()?, args),
+        Verb::Status(args) => status::status(&client()?, args),
+        Verb::List(args) => list::list(&client()?, args),
+        Verb::Logs(args) => logs::logs(&client()?, args),
+        Verb::Cancel(args) => cancel::cancel(&client()?, args),
+        Verb::Cleanup(args) => cleanup::cleanup(&client()?, args),
+        Verb::Daemon(args) => daemon::daemon(&client()?, args),
+        Verb::Completions { shell } => out::bytes(&generate::completions(*shell)),
+        Verb::Man { dir } => generate::write_man_pages(dir),
+    }
+}
+
+/// What clap has to say: help on stdout with 0, a usage error on stderr with 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A reader that has gone away needs no help.
+    let _ = error.print();
+    if error.use_stderr() {
+        variable_hint(error);
+        return ExitCode::from(code::USAGE);
+    }
+    ExitCode::SUCCESS
+}
+
+/// clap does not say when a wrong value came from the environment.
+fn variable_hint(error: &clap::Error) {
+    let named = error.to_string().contains("--db");
+    if named && std::env::var_os("RETRIER_DB").is_some() {
+        out::note("RETRIER_DB is set, and stands for --db where that is not given");
+    }
+}

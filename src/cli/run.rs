@@ -1,0 +1,68 @@
+//! `retrier run`: store a command, say its id, see to it that a daemon runs.
+
+use crate::clock;
+
+use super::args::RunArgs;
+use super::client::Client;
+use super::failure::{Failure, code};
+use super::wait::{Manner, one};
+use super::{capture, document, out};
+
+/// Stores a run. The three outcomes: it is stored and its id printed, it is surely not stored, or
+/// nobody knows (exit code 5).
+pub fn run(
+    client: impl FnOnce() -> Result<Client, Failure>,
+    args: &RunArgs,
+) -> Result<u8, Failure> {
+    let done = client().and_then(|client| store(&client, args));
+    done.map_err(|failure| match failure.code {
+        code::FAILED | code::UNKNOWN if args.wait => failure.of_retrier(),
+        _ => failure,
+    })
+}
+
+fn store(client: &Client, args: &RunArgs) -> Result<u8, Failure> {
+    let spec = capture::spec(args)?;
+    let mut store = client.create()?;
+    // Connected before the transaction begins: that it closes is the ring, also when this process
+    // is killed right after its commit.
+    let ring = client.ring();
+    let id = store.submit(&spec, clock::now())?.id;
+    drop(ring);
+    if args.wait {
+        drop(store);
+        if !args.quiet {
+            out::note_to_terminal(&format!("run {id}"));
+        }
+        return one(
+            client,
+            id,
+            Manner {
+                timeout: None,
+                stream: args.stream,
+                quiet: args.quiet,
+                json: args.json,
+                start: !args.no_daemon_start,
+                own: true,
+            },
+        );
+    }
+    let text = if args.json {
+        document::stored(id).to_string()
+    } else {
+        id.to_string()
+    };
+    let told = out::line(&text);
+    if !args.no_daemon_start
+        && let Err(failure) = client.ensure_daemon()
+    {
+        // The run is stored, and the next daemon will find it.
+        out::note(&format!("warning: run {id} is stored, but {failure}"));
+    }
+    told.map_err(|failure| {
+        Failure::new(
+            failure.code,
+            format!("run {id} is stored, but its id: {failure}"),
+        )
+    })
+}

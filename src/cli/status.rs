@@ -1,0 +1,41 @@
+//! `retrier status`: runs as pages, or as JSON.
+
+use crate::clock;
+use crate::model::RunId;
+use crate::store::Store;
+
+use super::args::StatusArgs;
+use super::client::Client;
+use super::failure::{Failure, first_of};
+use super::render::Style;
+use super::{document, out, render};
+
+/// Shows runs in the order asked.
+pub fn status(client: &Client, args: &StatusArgs) -> Result<u8, Failure> {
+    let store = client.existing()?;
+    let mut codes = Vec::new();
+    for (n, id) in args.ids.iter().enumerate() {
+        let shown = match &store {
+            Some(store) => show(store, *id, args.json, n > 0),
+            None => Err(client.no_run(*id)),
+        };
+        codes.push(shown.unwrap_or_else(|failure| out::failure(&failure)));
+    }
+    Ok(first_of(&codes))
+}
+
+fn show(store: &Store, id: RunId, json: bool, gap: bool) -> Result<u8, Failure> {
+    let record = store.read().record(id)?;
+    let attempts = store.read().attempts(id)?;
+    if record.run.state.is_final() {
+        // Told is kept: the ending may have been committed a moment ago.
+        store.sync()?;
+    }
+    let now = clock::now();
+    if json {
+        return out::line(&document::run(&record, &attempts, now).to_string());
+    }
+    let page = render::page(&record, &attempts, now, Style::of_stdout());
+    let gap = if gap { "\n" } else { "" };
+    out::bytes(format!("{gap}{page}").as_bytes())
+}

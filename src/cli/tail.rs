@@ -1,0 +1,89 @@
+//! Passing an attempt's output on while it is written, attempt after attempt.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+
+use crate::model::{AttemptNumber, RunId};
+use crate::store::{Folder, Stream};
+
+use super::failure::{Failure, code};
+use super::out::Escape;
+
+/// Follows the output of one run.
+#[derive(Debug)]
+pub struct Tail {
+    folder: Folder,
+    run: RunId,
+    /// The attempt that is read now.
+    attempt: u32,
+    streams: Vec<Followed>,
+}
+
+#[derive(Debug)]
+struct Followed {
+    stream: Stream,
+    /// Where it goes to.
+    to: Stream,
+    file: Option<File>,
+}
+
+impl Tail {
+    /// Follows `streams`, each to where the second of its pair says, from attempt `from` on.
+    pub fn new(folder: &Folder, run: RunId, from: u32, streams: &[(Stream, Stream)]) -> Self {
+        let followed = streams.iter().map(|(stream, to)| Followed {
+            stream: *stream,
+            to: *to,
+            file: None,
+        });
+        Self {
+            folder: folder.clone(),
+            run,
+            attempt: from.max(1),
+            streams: followed.collect(),
+        }
+    }
+
+    /// Passes on what is new, up to attempt `last`, the newest there is. Errors: nobody reads.
+    pub fn pump(&mut self, last: u32) -> Result<(), Failure> {
+        while self.attempt <= last {
+            for followed in &mut self.streams {
+                let attempt = AttemptNumber(self.attempt);
+                let path = self.folder.output(self.run, attempt, followed.stream);
+                if followed.file.is_none() {
+                    followed.file = File::open(path).ok();
+                }
+                if let Some(file) = &mut followed.file {
+                    copy(file, followed.to).map_err(unwritten)?;
+                }
+            }
+            if self.attempt == last {
+                break;
+            }
+            self.attempt += 1;
+            for followed in &mut self.streams {
+                followed.file = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn copy(from: &mut File, to: Stream) -> io::Result<()> {
+    match to {
+        Stream::Stdout => copy_to(from, &mut io::stdout().lock()),
+        Stream::Stderr => copy_to(from, &mut io::stderr().lock()),
+    }
+}
+
+fn copy_to(from: &mut File, to: &mut (impl Write + IsTerminal)) -> io::Result<()> {
+    if to.is_terminal() {
+        io::copy(from, &mut Escape(&mut *to))?;
+    } else {
+        io::copy(from, to)?;
+    }
+    to.flush()
+}
+
+fn unwritten(error: io::Error) -> Failure {
+    Failure::new(code::FAILED, format!("cannot write: {error}"))
+}

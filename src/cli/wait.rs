@@ -1,0 +1,203 @@
+//! `retrier wait`, and the waiting of `run --wait`.
+
+use std::time::Duration;
+
+use crate::clock;
+use crate::model::{AttemptNumber, RunId, State};
+use crate::store::{Store, Stream};
+use crate::sys::signal::SIGINT;
+
+use super::args::WaitArgs;
+use super::client::Client;
+use super::failure::{Failure, code};
+use super::progress::{Progress, TICK};
+use super::tail::Tail;
+use super::waiting::{Waiting, Woken};
+use super::{cancel, document, out, render};
+
+/// How one run is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    pub timeout: Option<Duration>,
+    pub stream: bool,
+    pub quiet: bool,
+    pub json: bool,
+    /// Whether a daemon is started when there is none.
+    pub start: bool,
+    /// Whether this call has stored the run, so that Ctrl-C cancels it.
+    pub own: bool,
+}
+
+/// Waits for runs.
+pub fn wait(client: &Client, args: &WaitArgs) -> Result<u8, Failure> {
+    let manner = Manner {
+        timeout: args.timeout,
+        stream: args.stream,
+        quiet: args.quiet,
+        json: args.json,
+        start: true,
+        own: false,
+    };
+    match args.ids.as_slice() {
+        [id] => one(client, *id, manner).map_err(Failure::of_retrier),
+        ids => several(client, ids, manner),
+    }
+}
+
+/// Waits for run `id`; prints its last output and gives its exit code.
+pub fn one(client: &Client, id: RunId, manner: Manner) -> Result<u8, Failure> {
+    let mut store = client.holding(id)?;
+    store.read().run(id)?;
+    let mut waiting = Waiting::new(client, manner.timeout, manner.start)?;
+    let progress = Progress::new(manner.quiet || manner.stream);
+    let both = [
+        (Stream::Stdout, Stream::Stdout),
+        (Stream::Stderr, Stream::Stderr),
+    ];
+    let mut tail = manner
+        .stream
+        .then(|| Tail::new(&client.folder, id, 1, &both));
+    let tick = (manner.stream || progress.is_shown()).then_some(TICK);
+    loop {
+        progress.draw(&store, &[id]);
+        let woken = waiting.next(&store, &[id], tick)?;
+        if woken != Woken::Tick {
+            progress.clear();
+        }
+        if let Some(tail) = &mut tail {
+            tail.pump(store.read().run(id)?.attempts)?;
+        }
+        match woken {
+            Woken::Tick => {}
+            Woken::Ended(id) => return report(client, &store, id, manner),
+            Woken::TimedOut => {
+                if !manner.quiet {
+                    out::note(&format!("run {id} has not ended yet, and goes on"));
+                }
+                return Ok(code::TIMEOUT);
+            }
+            Woken::Signal(SIGINT) if manner.own => {
+                cancel::one(client, &mut store, id)?;
+                if !manner.quiet {
+                    out::note(&format!("run {id} canceled"));
+                }
+                return Ok(code::CANCELED);
+            }
+            Woken::Signal(signal) => {
+                if !manner.quiet {
+                    out::note(&format!(
+                        "run {id} goes on; `retrier wait {id}` waits again"
+                    ));
+                }
+                return Ok(u8::try_from(128 + signal).unwrap_or(code::RETRIER));
+            }
+        }
+    }
+}
+
+/// Tells of run `id`, which has ended.
+fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> Result<u8, Failure> {
+    let record = store.read().record(id)?;
+    let attempts = store.read().attempts(id)?;
+    // The ending may have been committed a moment ago.
+    store.sync()?;
+    let last = attempts.last();
+    if manner.json {
+        out::line(&document::run(&record, &attempts, clock::now()).to_string())?;
+    }
+    if let State::Canceled { .. } = record.run.state {
+        if !manner.quiet {
+            out::note(&format!("run {id} was canceled"));
+        }
+        return Ok(code::CANCELED);
+    }
+    let number = last.map_or(AttemptNumber(0), |last| last.number);
+    if !manner.json && !manner.stream {
+        out::file_to_stdout(&client.folder.output(id, number, Stream::Stdout))?;
+        out::file_to_stderr(&client.folder.output(id, number, Stream::Stderr))?;
+    }
+    let outcome = last.and_then(|last| last.outcome.as_ref());
+    if let (State::Failed { .. }, Some(outcome), false) = (&record.run.state, outcome, manner.quiet)
+    {
+        let words = out::escape_text(&render::words(outcome));
+        let times = if attempts.len() == 1 {
+            "attempt"
+        } else {
+            "attempts"
+        };
+        out::note(&format!(
+            "run {id} failed after {} {times}: {words}",
+            attempts.len()
+        ));
+    }
+    Ok(outcome.map_or(code::RETRIER, |outcome| outcome.exit_code()))
+}
+
+/// Waits for several runs; prints a line for each as it ends.
+fn several(client: &Client, ids: &[RunId], manner: Manner) -> Result<u8, Failure> {
+    let Some(store) = client.existing()? else {
+        for id in ids {
+            out::failure(&client.no_run(*id));
+        }
+        return Ok(code::FAILED);
+    };
+    let mut waiting = Waiting::new(client, manner.timeout, manner.start)?;
+    let progress = Progress::new(manner.quiet);
+    let mut pending: Vec<RunId> = Vec::new();
+    for id in ids {
+        if !pending.contains(id) {
+            pending.push(*id);
+        }
+    }
+    let mut worst = code::DONE;
+    while !pending.is_empty() {
+        progress.draw(&store, &pending);
+        let tick = progress.is_shown().then_some(TICK);
+        match waiting.next(&store, &pending, tick)? {
+            Woken::Tick => {}
+            Woken::Ended(id) => {
+                progress.clear();
+                pending.retain(|other| *other != id);
+                worst = worst.max(tell(&store, id, manner)?);
+            }
+            Woken::TimedOut => {
+                progress.clear();
+                if !manner.quiet {
+                    out::note(&format!(
+                        "{} runs have not ended yet, and go on",
+                        pending.len()
+                    ));
+                }
+                return Ok(code::TIMEOUT);
+            }
+            Woken::Signal(signal) => {
+                progress.clear();
+                return Ok(u8::try_from(128 + signal).unwrap_or(code::RETRIER));
+            }
+        }
+    }
+    Ok(worst)
+}
+
+fn tell(store: &Store, id: RunId, manner: Manner) -> Result<u8, Failure> {
+    let record = match store.read().record(id) {
+        Ok(record) => record,
+        Err(error @ crate::store::StoreError::NoRun { .. }) => {
+            out::failure(&error.into());
+            return Ok(code::FAILED);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let now = clock::now();
+    store.sync()?;
+    if manner.json {
+        let attempts = store.read().attempts(id)?;
+        out::line(&document::run(&record, &attempts, now).to_string())?;
+    } else {
+        out::line(&format!("{id} {}", record.run.state.status(now).word()))?;
+    }
+    Ok(match record.run.state {
+        State::Succeeded => code::DONE,
+        _ => code::FAILED,
+    })
+}

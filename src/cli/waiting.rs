@@ -1,0 +1,144 @@
+//! Waiting for runs to end: asks the daemon to be told, and believes the database alone.
+
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::daemon::doorbell::Ring;
+use crate::model::RunId;
+use crate::store::{Store, StoreError};
+use crate::sys::poll::wait_readable;
+use crate::sys::signal::{SIGHUP, SIGINT, SIGTERM, Signals, is_ignored};
+
+use super::client::Client;
+use super::failure::{Failure, code};
+
+/// Without a daemon that tells, the database is looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Somebody who waits.
+#[derive(Debug)]
+pub struct Waiting<'c> {
+    client: &'c Client,
+    ring: Option<Ring>,
+    signals: Signals,
+    deadline: Option<Instant>,
+    /// Whether a daemon is started when there is none.
+    start: bool,
+    /// Runs that may have ended.
+    candidates: VecDeque<RunId>,
+}
+
+/// Why waiting was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// This run has ended, or is not stored any more.
+    Ended(RunId),
+    /// The time is up.
+    TimedOut,
+    /// This signal came.
+    Signal(i32),
+    /// The tick that was asked for.
+    Tick,
+}
+
+impl<'c> Waiting<'c> {
+    /// Waits for at most `timeout`; with `start` a daemon is started when there is none.
+    pub fn new(
+        client: &'c Client,
+        timeout: Option<Duration>,
+        start: bool,
+    ) -> Result<Self, Failure> {
+        // What the caller has told us to ignore (nohup) stays ignored.
+        let numbers = [SIGINT, SIGTERM, SIGHUP]
+            .into_iter()
+            .filter(|number| !is_ignored(*number));
+        let signals = Signals::catch(&numbers.collect::<Vec<_>>());
+        let failed = |error| Failure::new(code::FAILED, format!("signals: {error}"));
+        Ok(Self {
+            client,
+            ring: None,
+            signals: signals.map_err(failed)?,
+            deadline: timeout.and_then(|timeout| clock::monotonic().checked_add(timeout)),
+            start,
+            candidates: VecDeque::new(),
+        })
+    }
+
+    /// Waits until one of `pending` has ended or something else happens; `tick` limits the wait.
+    pub fn next(
+        &mut self,
+        store: &Store,
+        pending: &[RunId],
+        tick: Option<Duration>,
+    ) -> Result<Woken, Failure> {
+        if self.ring.is_none() {
+            self.candidates.extend(pending);
+        }
+        loop {
+            while let Some(id) = self.candidates.pop_front() {
+                if pending.contains(&id) && has_ended(store, id)? {
+                    return Ok(Woken::Ended(id));
+                }
+            }
+            let now = clock::monotonic();
+            let left = self.deadline.map(|at| at.saturating_duration_since(now));
+            if left == Some(Duration::ZERO) {
+                return Ok(Woken::TimedOut);
+            }
+            if self.connect(pending)? {
+                continue;
+            }
+            let alone = self.ring.as_ref().is_none_or(|ring| !ring.is_connected());
+            let limit = [
+                left,
+                tick,
+                alone.then_some(LOOK_AGAIN),
+                clock::poll_interval(),
+            ];
+            let mut fds = vec![self.signals.as_fd()];
+            fds.extend(self.ring.as_ref().and_then(Ring::stream));
+            let ready = wait_readable(&fds, limit.into_iter().flatten().min());
+            let ready = ready.map_err(|error| Failure::new(code::FAILED, error.to_string()))?;
+            if let (true, Some(signal)) = (ready[0], self.signals.take().first()) {
+                return Ok(Woken::Signal(*signal));
+            }
+            let told = self.ring.as_mut().map(Ring::told);
+            self.candidates.extend(told.unwrap_or_default());
+            if alone {
+                self.candidates.extend(pending);
+            }
+            if tick.is_some() && self.candidates.is_empty() {
+                return Ok(Woken::Tick);
+            }
+        }
+    }
+
+    /// Connects to the daemon if there is no connection. `true`: there is a new one, and what
+    /// ended before it was made has to be looked at once more.
+    fn connect(&mut self, pending: &[RunId]) -> Result<bool, Failure> {
+        if self.ring.as_ref().is_some_and(Ring::is_connected) {
+            return Ok(false);
+        }
+        if self.start {
+            self.client.ensure_daemon()?;
+        }
+        let mut ring = self.client.ring();
+        ring.ask_for(pending);
+        let connected = ring.is_connected();
+        self.ring = Some(ring);
+        if connected {
+            self.candidates.extend(pending);
+        }
+        Ok(connected)
+    }
+}
+
+fn has_ended(store: &Store, id: RunId) -> Result<bool, Failure> {
+    match store.read().run(id) {
+        Ok(run) => Ok(run.state.is_final()),
+        Err(StoreError::NoRun { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,271 @@
+//! The loop itself: what a daemon holds, when it works, how long it waits, when it leaves.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::model::{Timestamp, schedule};
+use crate::store::{Access, Folder, Store, StoreError};
+use crate::sys::failpoint;
+use crate::sys::files::remove_if_there;
+use crate::sys::identity::World;
+use crate::sys::poll::Poller;
+use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
+use crate::sys::spawn::OwnProgram;
+use crate::sys::timer::WallTimer;
+
+use super::doorbell::Doorbell;
+use super::holder::DaemonLock;
+use super::pass::Pause;
+use super::recover::{Remnant, Watched};
+use super::serve::{Config, ServeError};
+use super::settle::Finding;
+use super::slots::Slots;
+
+/// How far the daemon is with leaving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Serving,
+    /// Leave now; attempts live on under their shims.
+    Stopping,
+    /// Start nothing and leave when no attempt is open.
+    Draining,
+}
+
+/// A daemon at work.
+pub(super) struct Daemon {
+    pub(super) config: Config,
+    pub(super) folder: Folder,
+    pub(super) store: Store,
+    pub(super) name: String,
+    pub(super) world: World,
+    pub(super) program: OwnProgram,
+    pub(super) open_files: u64,
+    pub(super) booted_at: Timestamp,
+    pub(super) poller: Poller,
+    pub(super) timer: WallTimer,
+    pub(super) signals: Signals,
+    pub(super) doorbell: Doorbell,
+    pub(super) deaf_until: Option<Instant>,
+    pub(super) slots: Slots,
+    pub(super) watched: BTreeMap<u64, Watched>,
+    pub(super) next_watched: u64,
+    pub(super) remnants: Vec<Remnant>,
+    /// What was found out and is not committed yet.
+    pub(super) inbox: Vec<Finding>,
+    /// Whether a pass has something to do.
+    pub(super) dirty: bool,
+    pub(super) clock_set: bool,
+    pub(super) next_due: Option<Timestamp>,
+    pub(super) expire_at: Option<Timestamp>,
+    pub(super) trash: bool,
+    /// After trouble with starting attempts: when to claim again.
+    pub(super) claims: Pause,
+    /// After trouble with the database: when to try again.
+    passes: Pause,
+    pub(super) mode: Mode,
+    idle_since: Option<Instant>,
+}
+
+pub(super) const LISTENER: u64 = 0;
+pub(super) const SIGNALS: u64 = 1;
+pub(super) const TIMER: u64 = 2;
+pub(super) const CALLER: u64 = 3;
+pub(super) const REPORT: u64 = 4;
+pub(super) const END: u64 = 5;
+/// A shim of an earlier daemon.
+pub(super) const WATCHED: u64 = 6;
+
+/// A poller's token: what it is, and which one.
+pub(super) fn token(kind: u64, number: u64) -> u64 {
+    number << 3 | kind
+}
+
+/// The tokens of a slot's reports and of its end.
+pub(super) fn slot_tokens(number: u64) -> (u64, u64) {
+    (token(REPORT, number), token(END, number))
+}
+
+impl Daemon {
+    pub(super) fn open(
+        folder: &Folder,
+        config: &Config,
+        world: &World,
+        open_files: u64,
+    ) -> Result<Self, ServeError> {
+        let system = |what| move |error| ServeError::System(what, error);
+        // `None` is for Access::Existing alone.
+        let store = Store::open(folder, Access::Create)?;
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let store = store.ok_or_else(|| ServeError::System("the database", gone()))?;
+        let poller = Poller::new().map_err(system("epoll"))?;
+        let timer = WallTimer::new().map_err(system("timerfd"))?;
+        let caught = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
+        let signals = Signals::catch(&caught).map_err(system("signals"))?;
+        let doorbell = Doorbell::hang(folder).map_err(system("the doorbell"))?;
+        let add = |result: io::Result<()>| result.map_err(system("epoll"));
+        add(poller.add(doorbell.listener(), token(LISTENER, 0)))?;
+        add(poller.add(&signals, token(SIGNALS, 0)))?;
+        add(poller.add(&timer, token(TIMER, 0)))?;
+        let mut daemon = Self {
+            config: config.clone(),
+            folder: folder.clone(),
+            name: store.read().name()?,
+            store,
+            world: world.clone(),
+            program: OwnProgram::open().map_err(system("/proc/self/exe"))?,
+            open_files,
+            booted_at: clock::booted_at().map_err(system("/proc/uptime"))?,
+            poller,
+            timer,
+            signals,
+            doorbell,
+            deaf_until: None,
+            slots: Slots::default(),
+            watched: BTreeMap::new(),
+            next_watched: 0,
+            remnants: Vec::new(),
+            inbox: Vec::new(),
+            dirty: true,
+            clock_set: false,
+            next_due: None,
+            expire_at: None,
+            trash: true,
+            claims: Pause::default(),
+            passes: Pause::default(),
+            mode: Mode::Serving,
+            idle_since: None,
+        };
+        daemon.expire_at = daemon.next_expiry()?;
+        Ok(daemon)
+    }
+
+    pub(super) fn run(&mut self, lock: &DaemonLock) -> Result<(), ServeError> {
+        loop {
+            let mut now = clock::monotonic();
+            let mut more = false;
+            if self.passes.until(now).is_none() {
+                match self.work() {
+                    Ok(busy) => {
+                        self.passes.clear();
+                        more = busy;
+                    }
+                    Err(error) => self.database_trouble(error)?,
+                }
+                now = clock::monotonic();
+            }
+            if self.may_leave(now, lock)? {
+                self.slots.dismiss(&self.folder);
+                return Ok(());
+            }
+            let timeout = if more {
+                Some(Duration::ZERO)
+            } else {
+                self.timeout(now)
+            };
+            self.set_timer()?;
+            let ready = self.poller.wait(timeout);
+            for token in ready.map_err(|error| ServeError::System("epoll", error))? {
+                self.take(token & 7, token >> 3)?;
+            }
+            self.press_remnants();
+            self.look_at_locks();
+            self.dirty |= clock::poll_interval().is_some();
+        }
+    }
+
+    /// One pass, if there is something to do, and one step of upkeep. `true`: there is more.
+    fn work(&mut self) -> Result<bool, StoreError> {
+        if self.dirty {
+            self.pass()?;
+        }
+        let upkeep = self.upkeep()?;
+        Ok(upkeep || (self.dirty && clock::poll_interval().is_none()))
+    }
+
+    /// A full disk or a busy database passes; nothing is lost by waiting for it.
+    fn database_trouble(&mut self, error: StoreError) -> Result<(), StoreError> {
+        match error {
+            StoreError::Full { .. } | StoreError::Busy { .. } => {
+                let pause = self.passes.hit(clock::monotonic());
+                tracing::error!("{error}; trying again in {} s", pause.as_secs());
+                self.dirty = true;
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Is now a time for starting attempts?
+    pub(super) fn may_claim(&self, now: Instant) -> bool {
+        self.mode == Mode::Serving && self.claims.until(now).is_none()
+    }
+
+    fn timeout(&mut self, now: Instant) -> Option<Duration> {
+        let idle_exit = self.idle_since.zip(self.config.until_idle);
+        let instants = [
+            self.claims.until(now),
+            self.passes.until(now),
+            self.deaf_until,
+            self.slots.thin_out(now),
+            idle_exit.and_then(|(since, stay)| since.checked_add(stay)),
+        ];
+        let instants = instants.into_iter().flatten();
+        let waits = instants.map(|at| at.saturating_duration_since(now));
+        let others = [self.look_again_after(), clock::poll_interval()];
+        waits.chain(others.into_iter().flatten()).min()
+    }
+
+    fn set_timer(&self) -> Result<(), ServeError> {
+        let free = self.free_slots();
+        let at = schedule::wake_at(free, self.next_due, &[self.expire_at]);
+        let set = self.timer.set(at.map(clock::kernel_time));
+        set.map_err(|error| ServeError::System("timerfd", error))
+    }
+
+    /// Whether the daemon is to end now.
+    fn may_leave(&mut self, now: Instant, lock: &DaemonLock) -> Result<bool, ServeError> {
+        if self.deaf_until.is_some_and(|until| until <= now) {
+            self.deaf_until = None;
+            let listening = self
+                .poller
+                .add(self.doorbell.listener(), token(LISTENER, 0));
+            listening.map_err(|error| ServeError::System("epoll", error))?;
+        }
+        let open = self.slots.busy() + self.watched.len() + self.remnants.len();
+        match self.mode {
+            Mode::Stopping => return Ok(true),
+            Mode::Draining if open == 0 && self.inbox.is_empty() => return Ok(true),
+            Mode::Draining | Mode::Serving => {}
+        }
+        let Some(stay) = self.config.until_idle else {
+            return Ok(false);
+        };
+        let idle = open == 0 && self.inbox.is_empty() && self.store.read().is_idle()?;
+        let since = *self.idle_since.get_or_insert(now);
+        if !idle {
+            self.idle_since = None;
+        }
+        if !idle || now.saturating_duration_since(since) < stay {
+            return Ok(false);
+        }
+        self.retire(lock)
+    }
+
+    /// Ends inside a write transaction: who commits a run before it is served, who commits after
+    /// it finds the lock free and starts a daemon.
+    fn retire(&mut self, lock: &DaemonLock) -> Result<bool, ServeError> {
+        let pass = self.store.begin()?;
+        if !pass.read().is_idle()? {
+            return Ok(false);
+        }
+        let system = |error| ServeError::System("leaving", error);
+        failpoint::reach("retiring").map_err(system)?;
+        remove_if_there(&self.folder.doorbell()).map_err(system)?;
+        lock.release().map_err(system)?;
+        pass.commit()?;
+        tracing::info!("nothing left to do");
+        Ok(true)
+    }
+}

@@ -1,0 +1,237 @@
+//! The doorbell: how clients wake the daemon, and how the daemon wakes clients.
+//!
+//! A client connects before its transaction begins; that the connection closes, also because the
+//! client was killed, is the ring. What travels on it are hints, numbers of 8 bytes in the
+//! machine's order, and never authority: `+id` asks to be told when run `id` has ended, `-id` says
+//! that run `id` may have changed. The daemon answers `+id` for an ending. Both sides look into
+//! the database for the truth.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use crate::model::RunId;
+use crate::store::Folder;
+use crate::sys::files::remove_if_there;
+use crate::sys::poll::Poller;
+use crate::sys::process::is_shortage;
+use crate::sys::socket::{Connected, connect_in, listen_in};
+
+/// The daemon's side.
+#[derive(Debug)]
+pub struct Doorbell {
+    listener: UnixListener,
+    callers: BTreeMap<u64, Caller>,
+    waiters: HashMap<RunId, Vec<u64>>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Caller {
+    stream: UnixStream,
+    unread: Vec<u8>,
+    awaited: Vec<RunId>,
+    changed: Vec<RunId>,
+}
+
+/// What a caller's connection had to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// It closed: there may be something new in the database.
+    pub rang: bool,
+    /// Runs that may have ended: somebody waits for them, and should be told if they have.
+    pub look_at: Vec<RunId>,
+}
+
+impl Doorbell {
+    /// Hangs the doorbell of `folder`. The caller holds the daemon's lock, so an old socket is a
+    /// dead one's. Errors: see bind(2).
+    pub fn hang(folder: &Folder) -> io::Result<Self> {
+        remove_if_there(&folder.doorbell())?;
+        Ok(Self {
+            listener: listen_in(&folder.open()?, Folder::DOORBELL)?,
+            callers: BTreeMap::new(),
+            waiters: HashMap::new(),
+            next: 0,
+        })
+    }
+
+    /// Readable when somebody wants to connect.
+    pub fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    /// Lets everybody in who wants to connect; `token` makes a poller's token of a caller's
+    /// number. `false`: there are too few descriptors for all of them.
+    pub fn accept(&mut self, poller: &Poller, token: impl Fn(u64) -> u64) -> io::Result<bool> {
+        loop {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(error) if is_shortage(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            stream.set_nonblocking(true)?;
+            poller.add(&stream, token(self.next))?;
+            let caller = Caller {
+                stream,
+                unread: Vec::new(),
+                awaited: Vec::new(),
+                changed: Vec::new(),
+            };
+            self.callers.insert(self.next, caller);
+            self.next += 1;
+        }
+    }
+
+    /// Hears what caller `number` has to say.
+    pub fn hear(&mut self, number: u64) -> Heard {
+        let Some(caller) = self.callers.get_mut(&number) else {
+            return Heard::default();
+        };
+        let mut heard = Heard::default();
+        let mut bytes = [0; 4096];
+        let open = loop {
+            match caller.stream.read(&mut bytes) {
+                Ok(0) => break false,
+                Ok(count) => caller.unread.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break false,
+            }
+        };
+        for hint in take_hints(&mut caller.unread) {
+            if hint > 0 {
+                let id = RunId(hint);
+                caller.awaited.push(id);
+                self.waiters.entry(id).or_default().push(number);
+                heard.look_at.push(id);
+            } else {
+                caller.changed.push(RunId(hint.saturating_neg()));
+            }
+        }
+        if !open {
+            heard.rang = true;
+            let changed = self.forget(number);
+            heard.look_at.extend(changed);
+        }
+        heard.look_at.retain(|id| self.waiters.contains_key(id));
+        heard
+    }
+
+    /// Tells everybody who waits for run `id` that it has ended.
+    pub fn tell_end(&mut self, id: RunId) {
+        for number in self.waiters.remove(&id).unwrap_or_default() {
+            let Some(caller) = self.callers.get_mut(&number) else {
+                continue;
+            };
+            caller.awaited.retain(|awaited| *awaited != id);
+            // Somebody who does not read what he asked for is let go; he looks for himself then.
+            if !matches!(caller.stream.write(&id.0.to_ne_bytes()), Ok(8)) {
+                self.forget(number);
+            }
+        }
+    }
+
+    /// Lets a caller go; gives the runs that it has said to have changed.
+    fn forget(&mut self, number: u64) -> Vec<RunId> {
+        let Some(caller) = self.callers.remove(&number) else {
+            return Vec::new();
+        };
+        for id in &caller.awaited {
+            if let Some(numbers) = self.waiters.get_mut(id) {
+                numbers.retain(|other| *other != number);
+                if numbers.is_empty() {
+                    self.waiters.remove(id);
+                }
+            }
+        }
+        caller.changed
+    }
+}
+
+fn take_hints(unread: &mut Vec<u8>) -> Vec<i64> {
+    let whole = unread.len() / 8 * 8;
+    let taken: Vec<u8> = unread.drain(..whole).collect();
+    let hints = taken
+        .chunks_exact(8)
+        .filter_map(|bytes| bytes.try_into().ok());
+    hints.map(i64::from_ne_bytes).collect()
+}
+
+/// A client's connection to the doorbell. Dropping it rings.
+#[derive(Debug)]
+pub struct Ring {
+    stream: Option<UnixStream>,
+}
+
+impl Ring {
+    /// Connects, if a daemon listens. A daemon with so many callers that this one finds no place
+    /// will look into the database anyway.
+    pub fn connect(folder: &Folder) -> Self {
+        let dir: io::Result<File> = folder.open();
+        let connected = dir.and_then(|dir| connect_in(&dir, Folder::DOORBELL));
+        Self {
+            stream: match connected {
+                Ok(Connected::Yes(stream)) => Some(stream),
+                Ok(Connected::Full | Connected::No) | Err(_) => None,
+            },
+        }
+    }
+
+    /// Does a daemon listen?
+    pub fn is_connected(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Says that these runs may have changed when the connection closes.
+    pub fn mark_changed(&mut self, ids: &[RunId]) {
+        self.send(ids.iter().map(|id| -id.0));
+    }
+
+    /// Asks to be told when these runs have ended.
+    pub fn ask_for(&mut self, ids: &[RunId]) {
+        self.send(ids.iter().map(|id| id.0));
+    }
+
+    fn send(&mut self, hints: impl Iterator<Item = i64>) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        let bytes: Vec<u8> = hints.flat_map(i64::to_ne_bytes).collect();
+        // A daemon that is stopped must not stop its clients: without the hint they look for
+        // themselves.
+        if stream.write_all(&bytes).is_err() {
+            self.stream = None;
+        }
+    }
+
+    /// Readable when the daemon has told something or is gone.
+    pub fn stream(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes what the daemon has told: runs that have ended. Closed connections are noticed.
+    pub fn told(&mut self) -> Vec<RunId> {
+        let Some(stream) = &mut self.stream else {
+            return Vec::new();
+        };
+        let mut told = Vec::new();
+        let mut bytes = [0; 4096];
+        loop {
+            match stream.read(&mut bytes) {
+                Ok(0) => self.stream = None,
+                Ok(count) => {
+                    told.extend_from_slice(&bytes[..count]);
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => self.stream = None,
+            }
+            return take_hints(&mut told).into_iter().map(RunId).collect();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! One daemon per database: whoever holds the lock of `FILE.d/lock`.
+//!
+//! The lock dies with its holder. What the file says is only for people and for signals, and is
+//! believed while the lock is held.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Timestamp;
+use crate::store::Folder;
+use crate::sys::files::open_private;
+use crate::sys::identity::ProcessIdentity;
+use crate::sys::lock;
+
+/// The daemon that holds a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Which process it is.
+    pub process: ProcessIdentity,
+    /// Whether a client has started it.
+    pub automatic: bool,
+    /// The version of its program.
+    pub version: String,
+    /// Since when it holds the database.
+    pub since: Timestamp,
+}
+
+/// The held lock; given back when it is dropped.
+#[derive(Debug)]
+pub struct DaemonLock {
+    file: File,
+}
+
+impl DaemonLock {
+    /// Takes the lock and writes down who has it. `None`: somebody else holds it.
+    pub fn take(folder: &Folder, holder: &Holder) -> io::Result<Option<Self>> {
+        let mut file = open_private(&folder.lock())?;
+        if !lock::try_exclusive(&file)? {
+            return Ok(None);
+        }
+        let text = serde_json::to_vec(holder)?;
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(&text)?;
+        Ok(Some(Self { file }))
+    }
+
+    /// Gives the lock back while the process lives on.
+    pub fn release(&self) -> io::Result<()> {
+        lock::release(&self.file)
+    }
+}
+
+/// Does a daemon hold this database?
+pub fn is_held(folder: &Folder) -> io::Result<bool> {
+    match File::open(folder.lock()) {
+        Ok(file) => lock::is_held(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Who holds this database; `None` when nobody does, or has not written it down yet.
+pub fn find(folder: &Folder) -> io::Result<Option<Holder>> {
+    let mut file = match File::open(folder.lock()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    if !lock::is_held(&file)? {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text).ok())
+}

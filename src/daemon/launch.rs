@@ -1,0 +1,68 @@
+//! Starting a daemon from a client.
+//!
+//! The new process has no terminal, no descriptor of its parent, and its own session, so that
+//! neither a shell's `$(…)` nor cron waits for it.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::store::Folder;
+use crate::sys::files::append_private;
+use crate::sys::poll::wait_readable;
+use crate::sys::spawn::OwnProgram;
+
+use super::holder;
+
+/// How long a client waits until the daemon that it has started is ready.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a daemon that a client has started stays without an unfinished run.
+pub const IDLE_EXIT: Duration = Duration::from_secs(60);
+
+/// What the daemon writes to its stdout when it is ready.
+pub const READY: &str = "ready\n";
+
+/// Starts a daemon for the database of `folder` if none holds it, and waits until it is ready.
+/// Errors: why there is none, in words.
+pub fn ensure(folder: &Folder) -> Result<(), String> {
+    match holder::is_held(folder) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let idle = format!("--until-idle={}ms", IDLE_EXIT.as_millis());
+            detached(folder, &["--automatic".into(), idle.into()])
+        }
+        Err(error) => Err(format!("{}: {error}", folder.lock().display())),
+    }
+}
+
+/// Starts `retrier daemon` with `arguments`, detached, and waits until it is ready. That another
+/// one was faster is no error.
+pub fn detached(folder: &Folder, arguments: &[OsString]) -> Result<(), String> {
+    let mut all: Vec<OsString> = vec!["--db".into(), folder.database().into(), "daemon".into()];
+    all.push("--detached".into());
+    all.extend_from_slice(arguments);
+    let log = append_private(&folder.daemon_log(), false)
+        .map_err(|error| format!("{}: {error}", folder.daemon_log().display()))?;
+    let program = OwnProgram::open().map_err(|error| format!("/proc/self/exe: {error}"))?;
+    let mut child = program
+        .detached(&all, log)
+        .map_err(|error| format!("cannot start a process: {error}"))?;
+    let mut said = String::new();
+    if let Some(mut stdout) = child.stdout.take() {
+        let ready = wait_readable(&[stdout.as_fd()], Some(READY_WITHIN));
+        if ready.is_ok_and(|ready| ready[0]) {
+            // The daemon closes its end right after the word, or by ending.
+            let _ = stdout.read_to_string(&mut said);
+        }
+    }
+    if said == READY || holder::is_held(folder).unwrap_or(false) {
+        return Ok(());
+    }
+    let ended = child.try_wait().ok().flatten();
+    let how = ended.map_or("it is not ready yet".to_owned(), |status| {
+        status.to_string()
+    });
+    Err(format!("{how}; see {}", folder.daemon_log().display()))
+}

@@ -1,0 +1,158 @@
+//! What the descriptors have to say: callers, signals, the timer, shims.
+
+use std::io;
+use std::time::Duration;
+
+use crate::clock;
+use crate::model::RunId;
+use crate::shim::order::Cause;
+use crate::shim::record::{Record, Stage};
+use crate::store::{OpenAttempt, StoreError};
+use crate::sys::failpoint;
+use crate::sys::process::{Reaped, reap};
+use crate::sys::signal::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use crate::sys::timer::Tick;
+
+use super::cycle::{CALLER, Daemon, END, LISTENER, Mode, REPORT, SIGNALS, TIMER, token};
+use super::serve::ServeError;
+use super::settle::{Finding, What};
+use super::slots::{Duty, Key};
+
+impl Daemon {
+    /// One of the descriptors is ready.
+    pub(super) fn take(&mut self, kind: u64, number: u64) -> Result<(), ServeError> {
+        let system = |what| move |error| ServeError::System(what, error);
+        match kind {
+            LISTENER => self.answer().map_err(system("the doorbell"))?,
+            SIGNALS => self.obey().map_err(system("signals"))?,
+            TIMER => {
+                let tick = self.timer.take().map_err(system("timerfd"))?;
+                self.clock_set |= tick == Tick::ClockSet;
+                self.dirty |= tick != Tick::Nothing;
+            }
+            CALLER => {
+                let heard = self.doorbell.hear(number);
+                self.dirty |= heard.rang;
+                self.tell_ended(heard.look_at)?;
+            }
+            REPORT => self.hear_shim(number).map_err(system("a shim"))?,
+            END => self.shim_ended(number).map_err(system("a shim"))?,
+            _ => self.watched_ended(number),
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self) -> io::Result<()> {
+        if !self
+            .doorbell
+            .accept(&self.poller, |number| token(CALLER, number))?
+        {
+            // Out of descriptors: who could not be let in may have rung.
+            self.dirty = true;
+            let pause = self.claims.hit(clock::monotonic());
+            tracing::warn!(
+                "too few descriptors, looking again in {} s",
+                pause.as_secs()
+            );
+            self.poller.remove(self.doorbell.listener())?;
+            self.deaf_until = clock::monotonic().checked_add(pause);
+        }
+        Ok(())
+    }
+
+    /// Tells waiters of runs that have ended without a word from here.
+    fn tell_ended(&mut self, ids: Vec<RunId>) -> Result<(), StoreError> {
+        for id in ids {
+            let ended = match self.store.read().run(id) {
+                Ok(run) => run.state.is_final(),
+                Err(StoreError::NoRun { .. }) => true,
+                Err(error) => return Err(error),
+            };
+            if ended {
+                self.doorbell.tell_end(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self) -> io::Result<()> {
+        for signal in self.signals.take() {
+            match signal {
+                SIGTERM | SIGINT => self.mode = Mode::Stopping,
+                SIGUSR1 => self.mode = Mode::Draining,
+                SIGUSR2 => {
+                    self.mode = Mode::Draining;
+                    self.slots.end_all(Cause::Interrupted);
+                    self.terminate_all_watched();
+                }
+                SIGCHLD => while matches!(reap()?, Reaped::Child(..)) {},
+                // SIGHUP: the terminal is gone, the work is not.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the reports of one of our shims.
+    fn hear_shim(&mut self, number: u64) -> io::Result<()> {
+        while let Some(slot) = self.slots.get(number) {
+            let Some(record) = slot.shim.receive()? else {
+                // Its end is told by another descriptor; this one would be ready for ever.
+                break;
+            };
+            self.report(number, record)?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, number: u64, record: Record) -> io::Result<()> {
+        let key = Key {
+            run: record.run,
+            attempt: record.attempt,
+        };
+        failpoint::reach("report_received")?;
+        let what = match record.stage {
+            Stage::Starting => return Ok(()),
+            Stage::Running { pid, started_at } => What::Started { pid, started_at },
+            Stage::NotStarted { error } => {
+                self.claim_trouble(&io::Error::other(error));
+                self.slots.set_duty(number, Duty::Settling { alone: true });
+                What::NeverStarted
+            }
+            Stage::Ended(ending) => {
+                self.claims.clear();
+                let alone = !ending.leftover;
+                self.slots.set_duty(number, Duty::Settling { alone });
+                What::Ended(ending)
+            }
+        };
+        let file = None;
+        self.find(Finding { key, what, file });
+        Ok(())
+    }
+
+    /// One of our shims has ended: asked to, or killed.
+    fn shim_ended(&mut self, number: u64) -> io::Result<()> {
+        self.hear_shim(number)?;
+        let Some(slot) = self.slots.remove(number) else {
+            return Ok(());
+        };
+        self.poller.remove(slot.shim.reports())?;
+        self.poller.remove(slot.shim.end())?;
+        reap()?;
+        let Duty::Busy { key, .. } = slot.duty else {
+            self.remove_shim_file(&slot.shim.file);
+            return Ok(());
+        };
+        let launch = self.store.read().launch(key.run);
+        self.bury(OpenAttempt {
+            run: key.run,
+            attempt: key.attempt,
+            canceled: false,
+            file: slot.shim.file,
+            shim: slot.shim.identity,
+            grace: launch.map_or(Duration::ZERO, |launch| launch.run.policy.grace),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! The daemon's log: one line an event on stderr.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use tracing::Level;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
+use crate::{clock, json};
+
+/// The variable that names the least level that is logged.
+pub const LEVEL: &str = "RETRIER_LOG_LEVEL";
+
+struct Wall;
+
+impl FormatTime for Wall {
+    fn format_time(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let now = clock::now();
+        match json::rfc3339(now) {
+            Some(text) => to.write_str(&text),
+            None => write!(to, "{}", now.millis()),
+        }
+    }
+}
+
+/// Logs events of at least the level that [`LEVEL`] names; a wrong name gives one warning and
+/// INFO.
+pub fn start() {
+    let wanted = std::env::var_os(LEVEL);
+    let level = wanted.as_ref().map_or(Some(Level::INFO), |name| {
+        match name.to_str().map(str::to_ascii_uppercase).as_deref() {
+            Some("" | "INFO") => Some(Level::INFO),
+            Some("ERROR") => Some(Level::ERROR),
+            Some("WARN") => Some(Level::WARN),
+            Some("DEBUG") => Some(Level::DEBUG),
+            Some(_) | None => None,
+        }
+    });
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .with_timer(Wall)
+        .with_max_level(level.unwrap_or(Level::INFO))
+        .finish();
+    // The only failure is that there is one already, and then that one logs.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    if level.is_none() {
+        let name = wanted.unwrap_or_default();
+        tracing::warn!("{LEVEL}={name:?} is not ERROR, WARN, INFO or DEBUG; logging INFO");
+    }
+}

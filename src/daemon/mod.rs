@@ -1,0 +1,20 @@
+//! The daemon: one single-threaded loop that starts what is due and settles what has ended.
+//!
+//! Every pass is one transaction: all endings, all cancels and all claims of that pass commit
+//! together, and effects follow the commit. The database is the only channel that carries data;
+//! the [`doorbell`] only says that there is something to look at. It may not decide how a run goes
+//! on: that is [`crate::model::next`]. Start reading at [`serve::serve`], then [`pass`].
+
+mod cycle;
+pub mod doorbell;
+pub mod holder;
+pub mod launch;
+mod listen;
+pub mod log;
+mod order;
+mod pass;
+mod recover;
+pub mod serve;
+mod settle;
+mod slots;
+pub mod upkeep;

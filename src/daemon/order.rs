@@ -1,0 +1,97 @@
+//! From a stored run to the order for its shim.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::model::{Environment, Outcome};
+use crate::shim::order::Order;
+use crate::store::{Folder, Launch, Store, StoreError, Stream};
+use crate::sys::files::{create_private, make_private_dirs, remove_if_there};
+use crate::sys::spawn::path_bytes;
+
+use super::slots::Key;
+
+/// Why no order could be made.
+#[derive(Debug)]
+pub enum OrderError {
+    /// The database.
+    Store(StoreError),
+    /// The file with the captured input.
+    Input(io::Error),
+}
+
+/// The order for the claimed attempt `key`. `name` is the database's.
+pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Order, OrderError> {
+    let folder = store.folder();
+    let stdin = match &launch.stdin {
+        Some(digest) => Some(input(store, digest)?),
+        None => None,
+    };
+    let output = |stream| path_bytes(&folder.output(key.run, key.attempt, stream));
+    Ok(Order {
+        run: key.run,
+        attempt: key.attempt,
+        variables: variables(folder, name, key, &launch),
+        command: launch.command,
+        cwd: launch.cwd,
+        environment: launch.environment,
+        umask: launch.umask,
+        stdin,
+        stdout: output(Stream::Stdout),
+        stderr: output(Stream::Stderr),
+        timeout: launch.run.policy.timeout,
+        grace: launch.run.policy.grace,
+    })
+}
+
+/// What retrier tells a command through its environment.
+fn variables(folder: &Folder, name: &str, key: Key, launch: &Launch) -> Environment {
+    let number = |number: u32| number.to_string();
+    let flag = |flag| if flag { "1" } else { "0" };
+    let mut variables = Environment::default();
+    let mut set = |key: &str, value: &[u8]| variables.push(key.as_bytes(), value);
+    set("RETRIER_RUN_ID", key.run.to_string().as_bytes());
+    set("RETRIER_ATTEMPT", key.attempt.to_string().as_bytes());
+    let max = launch.run.max_attempts().map_or(String::new(), number);
+    set("RETRIER_MAX_ATTEMPTS", max.as_bytes());
+    set(
+        "RETRIER_LAST_ATTEMPT",
+        flag(launch.run.is_last_attempt()).as_bytes(),
+    );
+    let idempotency_key = format!("{name}-{}", key.run);
+    set("RETRIER_IDEMPOTENCY_KEY", idempotency_key.as_bytes());
+    let previous = launch
+        .previous
+        .as_ref()
+        .map_or(String::new(), Outcome::to_string);
+    // Its text may quote the command, which cannot hold a NUL; an error text could.
+    set(
+        "RETRIER_PREVIOUS_OUTCOME",
+        previous.replace('\0', "").as_bytes(),
+    );
+    set("RETRIER_DB", &path_bytes(folder.database()));
+    if let Some((parent, result)) = &launch.parent {
+        set("RETRIER_PARENT_ID", parent.to_string().as_bytes());
+        set("RETRIER_RESULT", result.as_bytes());
+    }
+    variables
+}
+
+/// The file with the input of this digest, made when it is not there.
+fn input(store: &Store, digest: &str) -> Result<Vec<u8>, OrderError> {
+    let path = store.folder().input(digest);
+    if !path.exists() {
+        let bytes = store.read().content(digest).map_err(OrderError::Store)?;
+        write_whole(&path, &bytes).map_err(OrderError::Input)?;
+    }
+    Ok(path_bytes(&path))
+}
+
+/// Nobody ever sees the file half-written: it gets its name last.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    path.parent().map_or(Ok(()), make_private_dirs)?;
+    let unfinished = path.with_extension("new");
+    remove_if_there(&unfinished)?;
+    create_private(&unfinished)?.write_all(bytes)?;
+    std::fs::rename(&unfinished, path)
+}

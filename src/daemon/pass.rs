@@ -1,0 +1,296 @@
+//! One pass: one transaction for all that has ended and all that starts, then its effects.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::model::{AttemptNumber, Event, RunId, State, Timestamp, next, schedule};
+use crate::shim::handle::{Nursery, Shim};
+use crate::shim::order::{Cause, Message};
+use crate::store::{Facts, Launch, Pass, StoreError};
+use crate::sys::failpoint;
+use crate::sys::files::remove_if_there;
+
+use super::cycle::{Daemon, slot_tokens};
+use super::order::{OrderError, order};
+use super::settle::{Finding, Settled, What, log, settle};
+use super::slots::{Duty, Key};
+
+/// How many rows a pass changes at the most.
+const ROWS_MAX: usize = 1000;
+
+/// What follows the commit.
+#[derive(Default)]
+struct Effects {
+    settled: Vec<Settled>,
+    starts: Vec<Claimed>,
+    /// Runs that were canceled while an attempt is open.
+    closing: Vec<RunId>,
+    next_due: Option<Timestamp>,
+    /// More is due than this pass could claim.
+    more: bool,
+    /// The commit has to be on the disk before the effects.
+    sync: bool,
+}
+
+struct Claimed {
+    slot: u64,
+    key: Key,
+    launch: Launch,
+}
+
+impl Daemon {
+    /// Makes a pass. Errors: nothing was committed and everything is as before, but for
+    /// [`StoreError::Unknown`].
+    pub(super) fn pass(&mut self) -> Result<(), StoreError> {
+        let now = clock::now();
+        self.start_shims(now)?;
+        let free = self.free_slots();
+        let booted_at = self.booted_at;
+        let clock_set = self.clock_set;
+        let findings = self.inbox.len().min(ROWS_MAX);
+        let mut effects = Effects::default();
+        let pass = self.store.begin()?;
+        for finding in &self.inbox[..findings] {
+            effects
+                .settled
+                .extend(settle(&pass, &self.folder, finding, now)?);
+        }
+        if clock_set {
+            effects.more |= follow_clock(&pass, now, &mut effects.settled)?;
+        }
+        let slots = self.slots.available();
+        let due = pass.read().due(now, free.min(slots.len()))?;
+        for (id, slot) in due.into_iter().zip(slots) {
+            let shim = self.slots.get(slot).map(|slot| &slot.shim);
+            if let Some(shim) = shim {
+                claim(&pass, id, slot, shim, (now, booted_at), &mut effects)?;
+            }
+        }
+        effects.closing = pass.read().closing()?;
+        effects.next_due = pass.read().next_due()?;
+        at(failpoint::reach("pass_before_commit"), &pass)?;
+        pass.commit()?;
+        self.clock_set = false;
+        self.carry_out(effects, findings, now)
+    }
+
+    /// How many attempts may be started now; what is reported as ended occupies no slot.
+    pub(super) fn free_slots(&self) -> usize {
+        if !self.may_claim(clock::monotonic()) {
+            return 0;
+        }
+        let open = self.slots.busy() + self.watched.len() + self.remnants.len();
+        schedule::free_slots(self.config.parallel, open)
+    }
+
+    /// Starts as many shims as the due runs need and the limit allows. Without one nothing is
+    /// claimed: the trouble is ours, and no run is charged for it.
+    fn start_shims(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let free = self.free_slots();
+        if free == 0 {
+            return Ok(());
+        }
+        let wanted = self.store.read().due(now, free)?.len();
+        let available = self.slots.available().len();
+        let shims = self.folder.shims();
+        let log = self.folder.daemon_log();
+        for _ in available..wanted {
+            let started = Shim::start(&Nursery {
+                program: &self.program,
+                world: &self.world,
+                folder: &shims,
+                log: &log,
+                open_files: self.open_files,
+            });
+            let since = clock::monotonic();
+            let added =
+                started.and_then(|shim| self.slots.add(shim, since, &self.poller, slot_tokens));
+            if let Err(error) = added {
+                self.claim_trouble(&error);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Our own trouble: nothing is claimed for a while.
+    pub(super) fn claim_trouble(&mut self, error: &io::Error) {
+        let pause = self.claims.hit(clock::monotonic());
+        tracing::warn!(
+            "cannot start an attempt, next look in {} s: {error}",
+            pause.as_secs()
+        );
+    }
+
+    /// The effects of a committed pass, `findings` of the inbox settled by it.
+    fn carry_out(
+        &mut self,
+        effects: Effects,
+        findings: usize,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let reached = failpoint::reach("pass_committed");
+        reached.map_err(|error| self.unknown(&error))?;
+        if effects.sync {
+            self.store.sync()?;
+        }
+        let settled: Vec<Finding> = self.inbox.drain(..findings).collect();
+        for file in settled.into_iter().filter_map(|finding| finding.file) {
+            self.remove_shim_file(&file);
+        }
+        self.slots.settled(clock::monotonic());
+        for claimed in effects.starts {
+            self.send_order(claimed);
+        }
+        for id in effects.closing {
+            self.slots.end(id, Cause::Canceled);
+            self.terminate_watched(id);
+        }
+        for settled in &effects.settled {
+            log(settled);
+            if settled.transition.state.is_final() {
+                self.doorbell.tell_end(settled.id);
+                let expiry = self.config.retention.map(|stay| now.plus(stay));
+                self.expire_at = self.expire_at.or(expiry);
+            }
+        }
+        self.next_due = effects.next_due;
+        let due_now = self.next_due.is_some_and(|due| due <= clock::now());
+        self.dirty = effects.more || !self.inbox.is_empty() || (due_now && self.free_slots() > 0);
+        Ok(())
+    }
+
+    fn send_order(&mut self, claimed: Claimed) {
+        let Claimed { slot, key, launch } = claimed;
+        self.slots.set_duty(slot, Duty::Busy { key, told: false });
+        let message = order(&self.store, &self.name, key, launch);
+        let message = message.map(|order| Message::Attempt(Box::new(order)));
+        let failed = match (message, self.slots.get(slot)) {
+            (Ok(message), Some(slot)) => match slot.shim.send(&message) {
+                Ok(()) => None,
+                // The shim is gone, which its end will show, with the evidence.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+                Err(error) => Some(error.to_string()),
+            },
+            (Ok(_), None) => None,
+            (Err(OrderError::Store(error)), _) => Some(error.to_string()),
+            (Err(OrderError::Input(error)), _) => Some(format!("captured input: {error}")),
+        };
+        if let Some(error) = failed {
+            self.claim_trouble(&io::Error::other(error));
+            self.slots.set_duty(slot, Duty::Settling { alone: true });
+            self.find(Finding {
+                key,
+                what: What::NeverStarted,
+                file: None,
+            });
+        }
+        // A test can only stop or kill here: the order is on its way.
+        let _ = failpoint::reach("order_sent");
+    }
+
+    /// Puts a finding into the inbox of the next pass.
+    pub(super) fn find(&mut self, finding: Finding) {
+        self.inbox.push(finding);
+        self.dirty = true;
+    }
+
+    pub(super) fn remove_shim_file(&self, file: &str) {
+        let path = self.folder.shims().join(file);
+        if let Err(error) = remove_if_there(&path) {
+            tracing::warn!("{}: {error}", path.display());
+        }
+    }
+
+    fn unknown(&self, error: &io::Error) -> StoreError {
+        StoreError::Unknown {
+            path: self.folder.database().to_owned(),
+            cause: error.to_string(),
+        }
+    }
+}
+
+/// Opens the next attempt of run `id` for the shim of `slot`, at the first of the two times; a
+/// run that was due before the second, the machine's start, may be what brought it down.
+fn claim(
+    pass: &Pass<'_>,
+    id: RunId,
+    slot: u64,
+    shim: &Shim,
+    (now, booted_at): (Timestamp, Timestamp),
+    effects: &mut Effects,
+) -> Result<(), StoreError> {
+    let run = pass.read().run(id)?;
+    let Ok(transition) = next(&run, &Event::Start { at: now }) else {
+        return Ok(());
+    };
+    let facts = Facts::Claim {
+        file: &shim.file,
+        shim: &shim.identity,
+    };
+    if !pass.apply(id, &run, &transition, now, facts)? {
+        return Ok(());
+    }
+    let launch = pass.read().launch(id)?;
+    let due_at_boot = matches!(run.state, State::Waiting { due, .. } if due <= booted_at);
+    // A hook tells of its parent's ending.
+    effects.sync |= due_at_boot || launch.parent.is_some();
+    let attempt = transition.state.open_attempt().unwrap_or(AttemptNumber(0));
+    effects.starts.push(Claimed {
+        slot,
+        key: Key { run: id, attempt },
+        launch,
+    });
+    effects.settled.push(Settled { id, transition });
+    Ok(())
+}
+
+/// After a backward jump of the clock: nothing waits longer than its delay. `true`: there is more.
+fn follow_clock(
+    pass: &Pass<'_>,
+    now: Timestamp,
+    settled: &mut Vec<Settled>,
+) -> Result<bool, StoreError> {
+    let ids = pass.read().overdelayed(now, ROWS_MAX)?;
+    let more = ids.len() == ROWS_MAX;
+    for id in ids {
+        let run = pass.read().run(id)?;
+        if let Ok(transition) = next(&run, &Event::ClockSet { at: now }) {
+            pass.apply(id, &run, &transition, now, Facts::None)?;
+            settled.push(Settled { id, transition });
+        }
+    }
+    Ok(more)
+}
+
+fn at(reached: io::Result<()>, pass: &Pass<'_>) -> Result<(), StoreError> {
+    reached.map_err(|error| pass.trouble(error))
+}
+
+/// A pause after trouble that comes again: longer each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pause {
+    times: u32,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    /// Trouble: begins the next pause and says how long it is.
+    pub(super) fn hit(&mut self, now: Instant) -> Duration {
+        let pause = schedule::trouble_pause(self.times);
+        self.times = self.times.saturating_add(1);
+        self.until = now.checked_add(pause);
+        pause
+    }
+
+    /// The trouble is over.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// When the pause ends, if it has not yet.
+    pub(super) fn until(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|until| *until > now)
+    }
+}

@@ -1,0 +1,116 @@
+//! Holding a database: one daemon at a time, from its lock to its end.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::clock;
+use crate::store::{Access, Folder, Store, StoreError};
+use crate::sys::identity::{World, open_verified, terminate};
+use crate::sys::poll::wait_readable;
+use crate::sys::process::limit_open_files;
+
+use super::cycle::Daemon;
+use super::holder::{self, DaemonLock, Holder};
+use super::pass::Pause;
+
+/// What a daemon is told when it is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How many attempts may be open at once.
+    pub parallel: usize,
+    /// How long a finished run is kept, from its ending; `None` is for ever.
+    pub retention: Option<Duration>,
+    /// Ends the daemon when there was no unfinished run for so long; `None` is never.
+    pub until_idle: Option<Duration>,
+    /// A client started it; it makes room for one that a person starts.
+    pub automatic: bool,
+}
+
+/// Why a daemon ended that could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another daemon holds the database.
+    #[error("{}", held(.0))]
+    Held(Option<Box<Holder>>),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system.
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+}
+
+fn held(holder: &Option<Box<Holder>>) -> String {
+    match holder {
+        Some(holder) => format!("a daemon holds this database, pid {}", holder.process.pid),
+        None => "a daemon holds this database".to_owned(),
+    }
+}
+
+/// Serves the database of `folder` until there is nothing to do, or somebody asks to stop; `ready`
+/// is called once clients can be served. Errors: it could not, and says why.
+pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<(), ServeError> {
+    let system = |what| move |error| ServeError::System(what, error);
+    let world = World::current().map_err(system("/proc"))?;
+    // Made here so that a database that cannot be used is refused before anything is held.
+    drop(Store::open(folder, Access::Create)?);
+    let lock = hold(folder, &config, &world)?;
+    let mut open_files = 0;
+    limit_open_files(None)
+        .map(|before| open_files = before)
+        .map_err(system("the limit of open files"))?;
+    let mut ready = Some(ready);
+    let mut trouble = Pause::default();
+    loop {
+        let mut daemon = Daemon::open(folder, &config, &world, open_files)?;
+        daemon.recover()?;
+        if let Some(ready) = ready.take() {
+            tracing::info!("serving {}", folder.database().display());
+            ready();
+        }
+        match daemon.run(&lock) {
+            Ok(()) => return Ok(()),
+            // After a failed commit nobody knows what is stored: everything is read again. The
+            // shims finish what they run and are found again by their files.
+            Err(ServeError::Store(error @ StoreError::Unknown { .. })) => {
+                drop(daemon);
+                let pause = trouble.hit(clock::monotonic());
+                tracing::error!("{error}; starting over in {} s", pause.as_secs());
+                let _ = wait_readable(&[], Some(pause));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Takes the daemon's lock; a daemon that a client has started makes room for one that a person
+/// starts.
+fn hold(folder: &Folder, config: &Config, world: &World) -> Result<DaemonLock, ServeError> {
+    let system = |error| ServeError::System("the daemon's lock", error);
+    let own = world.identify(std::process::id() as i32).map_err(system)?;
+    let me = Holder {
+        process: own,
+        automatic: config.automatic,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        since: clock::now(),
+    };
+    loop {
+        if let Some(lock) = DaemonLock::take(folder, &me).map_err(system)? {
+            return Ok(lock);
+        }
+        let found = holder::find(folder).map_err(system)?;
+        let other = found
+            .as_ref()
+            .filter(|other| other.automatic && !config.automatic);
+        let pidfd = other.and_then(|other| open_verified(other.process.pid, other.process.start));
+        let Some(pidfd) = pidfd else {
+            return Err(ServeError::Held(found.map(Box::new)));
+        };
+        terminate(&pidfd);
+        let limit = Some(Duration::from_secs(10));
+        if !wait_readable(&[pidfd.as_fd()], limit).map_err(system)?[0] {
+            return Err(ServeError::Held(found.map(Box::new)));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What was found out about attempts, and how it is written down.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use crate::model::{
+    AttemptChange, AttemptNumber, Event, Note, RunId, RunResult, State, Timestamp, Transition, next,
+};
+use crate::shim::record::Ending;
+use crate::store::{Facts, Folder, Pass, StoreError, Stream};
+
+use super::slots::Key;
+
+/// Something found out about an attempt, to be settled in the next pass.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub key: Key,
+    pub what: What,
+    /// The shim's file, to be removed after the commit, when the shim is gone.
+    pub file: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum What {
+    /// Its command was started.
+    Started { pid: i32, started_at: Timestamp },
+    /// It ended, and somebody saw how.
+    Ended(Ending),
+    /// Its command was never started.
+    NeverStarted,
+    /// Nobody saw how it ended, and nothing of it is left.
+    Lost,
+}
+
+/// A transition that is to be committed.
+#[derive(Debug)]
+pub struct Settled {
+    pub id: RunId,
+    pub transition: Transition,
+}
+
+/// Writes one finding; `None` when it is old news.
+pub fn settle(
+    pass: &Pass<'_>,
+    folder: &Folder,
+    finding: &Finding,
+    now: Timestamp,
+) -> Result<Option<Settled>, StoreError> {
+    let Key { run: id, attempt } = finding.key;
+    let run = match pass.read().run(id) {
+        Err(StoreError::NoRun { .. }) => return Ok(None),
+        other => other?,
+    };
+    let at = match &finding.what {
+        What::Started { pid, started_at } => {
+            pass.note_pid(id, attempt, *pid, *started_at)?;
+            return Ok(None);
+        }
+        What::Ended(ending) => ending.ended_at,
+        What::NeverStarted | What::Lost => now,
+    };
+    let Ok(transition) = next(&run, &event(finding, at)) else {
+        return Ok(None);
+    };
+    let return_value = match (&transition.state, &finding.what) {
+        (State::Succeeded, What::Ended(ending)) if ending.stdout_len > 0 => {
+            return_value(folder, id, attempt)
+        }
+        _ => Vec::new(),
+    };
+    let facts = match &finding.what {
+        What::Ended(ending) => Facts::Ending {
+            pid: ending.pid,
+            started_at: Some(ending.started_at),
+            return_value: &return_value,
+        },
+        What::Started { .. } | What::NeverStarted | What::Lost => Facts::None,
+    };
+    let applied = pass.apply(id, &run, &transition, at, facts)?;
+    Ok(applied.then_some(Settled { id, transition }))
+}
+
+fn event(finding: &Finding, at: Timestamp) -> Event {
+    let attempt = finding.key.attempt;
+    match &finding.what {
+        What::Ended(ending) => Event::Ended {
+            at,
+            attempt,
+            outcome: ending.outcome.clone(),
+        },
+        What::NeverStarted => Event::NeverStarted { at, attempt },
+        What::Lost | What::Started { .. } => Event::Ended {
+            at,
+            attempt,
+            outcome: crate::model::Outcome::Lost,
+        },
+    }
+}
+
+/// The head of a successful attempt's stdout.
+fn return_value(folder: &Folder, run: RunId, attempt: AttemptNumber) -> Vec<u8> {
+    let path = folder.output(run, attempt, Stream::Stdout);
+    let mut head = Vec::new();
+    let read = File::open(&path).and_then(|file| {
+        file.take(RunResult::RETURN_VALUE_MAX as u64)
+            .read_to_end(&mut head)
+    });
+    match read {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!("{}: {error}", path.display()),
+    }
+    head
+}
+
+/// Logs a committed transition. An attempt that will be retried is not an error, the final
+/// failure is one.
+pub fn log(settled: &Settled) {
+    let Settled { id, transition } = settled;
+    let how = match &transition.attempt {
+        AttemptChange::Close {
+            attempt, outcome, ..
+        } => format!("attempt {attempt}: {outcome}"),
+        AttemptChange::Open(attempt) | AttemptChange::Forget(attempt) => {
+            format!("attempt {attempt}")
+        }
+        AttemptChange::None => String::new(),
+    };
+    match (transition.note, &transition.state) {
+        (Note::Failed, State::Failed { reason }) => {
+            tracing::error!("run {id} failed ({}), {how}", reason.word());
+        }
+        (Note::Started, _) => tracing::debug!("run {id} started, {how}"),
+        (Note::Succeeded, _) => tracing::info!("run {id} succeeded, {how}"),
+        (Note::NeverStarted, _) => tracing::warn!("run {id} was not started, {how}"),
+        (note, State::Waiting { due, .. }) => {
+            let due = crate::json::rfc3339(*due).unwrap_or_default();
+            tracing::info!("run {id} {}, {how}, due {due}", words(note));
+        }
+        (note, _) => tracing::info!("run {id} {}, {how}", words(note)),
+    }
+}
+
+fn words(note: Note) -> &'static str {
+    match note {
+        Note::Enqueued => "was stored",
+        Note::Started => "started",
+        Note::AttemptFailed => "will be retried",
+        Note::NeverStarted => "was not started",
+        Note::Interrupted => "was interrupted",
+        Note::Succeeded => "succeeded",
+        Note::Failed => "failed",
+        Note::Canceled => "was canceled",
+        Note::AttemptClosed => "is canceled and its attempt has ended",
+        Note::Released => "may start",
+        Note::Rescheduled => "is due earlier, the clock was set back",
+    }
+}

@@ -1,0 +1,24 @@
+//! What retrier knows and decides, without any input or output.
+//!
+//! Everything here is a plain value or a pure function: time comes with the [`Event`], randomness
+//! from the seed stored with the [`Run`]. Start reading at [`machine::next`], the one function
+//! that changes a run's state. This room may use `std` and `serde` only.
+
+pub mod backoff;
+pub mod machine;
+pub mod outcome;
+pub mod policy;
+pub mod run;
+pub mod schedule;
+pub mod spec;
+pub mod time;
+pub mod transition;
+
+pub use backoff::Backoff;
+pub use machine::next;
+pub use outcome::{Outcome, RunResult};
+pub use policy::{Budget, Policy};
+pub use run::{AttemptNumber, Reason, Run, RunId, State, Status};
+pub use spec::{Environment, Spec, Start};
+pub use time::Timestamp;
+pub use transition::{AttemptChange, Event, HookChange, Note, Refusal, Transition};

@@ -1,0 +1,135 @@
+//! What goes into the state machine, an [`Event`], and what comes out, a [`Transition`] or a
+//! [`Refusal`].
+
+use super::outcome::Outcome;
+use super::run::{AttemptNumber, State};
+use super::time::Timestamp;
+
+/// Something that happened, or that somebody wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The daemon has a free slot and a shim for it.
+    Start {
+        /// Now.
+        at: Timestamp,
+    },
+    /// An attempt has ended, and what it left has been ended too.
+    Ended {
+        /// When the command ended.
+        at: Timestamp,
+        /// Which attempt.
+        attempt: AttemptNumber,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A claimed attempt provably never ran its command.
+    NeverStarted {
+        /// When it may be started again.
+        at: Timestamp,
+        /// Which attempt.
+        attempt: AttemptNumber,
+    },
+    /// Somebody wants the run canceled.
+    Cancel {
+        /// Now.
+        at: Timestamp,
+    },
+    /// The parent's last attempt is closed: its hook may run.
+    Release {
+        /// Now.
+        at: Timestamp,
+    },
+    /// The wall clock was set.
+    ClockSet {
+        /// Now.
+        at: Timestamp,
+    },
+}
+
+/// What is to be written: applied whole, in one transaction, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The state afterwards.
+    pub state: State,
+    /// The charged failures afterwards.
+    pub failures: u32,
+    /// What happens to the attempt.
+    pub attempt: AttemptChange,
+    /// What happens to the hook.
+    pub hook: HookChange,
+    /// The line in the run's history.
+    pub note: Note,
+}
+
+/// A change of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptChange {
+    /// No attempt changes.
+    None,
+    /// A new one is opened.
+    Open(AttemptNumber),
+    /// The open one has ended.
+    Close {
+        /// Its number.
+        attempt: AttemptNumber,
+        /// What is recorded of its end.
+        outcome: Outcome,
+        /// The delay planned after it, when the run is retried.
+        retry_delay_ms: Option<i64>,
+    },
+    /// The open one never started: its number is free again.
+    Forget(AttemptNumber),
+}
+
+/// A change of the run's hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookChange {
+    /// Nothing.
+    None,
+    /// The hook is enqueued, due now.
+    Enqueue,
+    /// The hook is enqueued, held until the open attempt is closed.
+    EnqueueHeld,
+    /// The held hook becomes due now.
+    Release,
+}
+
+/// The kinds of lines in a run's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The run was stored.
+    Enqueued,
+    /// An attempt was claimed.
+    Started,
+    /// An attempt failed and will be retried.
+    AttemptFailed,
+    /// A claimed attempt never ran its command and is not charged.
+    NeverStarted,
+    /// A planned stop cut an attempt short; it is not charged.
+    Interrupted,
+    /// The run ended well.
+    Succeeded,
+    /// The run failed for good.
+    Failed,
+    /// The run was canceled.
+    Canceled,
+    /// The attempt of a canceled run has ended.
+    AttemptClosed,
+    /// A held hook became due.
+    Released,
+    /// The due time was moved because the clock was set back.
+    Rescheduled,
+}
+
+/// Why an event changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It speaks of an attempt that is not open, or of a state that has passed.
+    Stale,
+    /// The run is not due yet.
+    NotDue,
+    /// The run was canceled before.
+    AlreadyCanceled,
+    /// The run had ended before.
+    AlreadyEnded,
+}

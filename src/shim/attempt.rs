@@ -1,0 +1,286 @@
+//! One attempt: start the command, keep its timeout, end its tree, say how it ended.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::model::{Outcome, Timestamp};
+use crate::sys::files::{append_private, make_private_dirs, remove_if_there, set_umask};
+use crate::sys::process::{Exit, Reaped};
+use crate::sys::signal::SIGCHLD;
+use crate::sys::socket::receive_message;
+use crate::sys::spawn::{self, Program, bytes_path};
+use crate::sys::{failpoint, poll, process};
+
+use super::order::{Cause, Message, Order};
+use super::program::Shim;
+use super::record::{Ending, Stage, error_text};
+
+/// A command that runs longer than this has its pid reported at once; a shorter one with its end.
+const REPORT_AFTER: Duration = Duration::from_millis(20);
+
+/// How often what survives SIGKILL is looked for again: a process may be forking meanwhile, or
+/// hang in the kernel.
+const KILL_AGAIN: Duration = Duration::from_millis(50);
+
+/// An attempt on its way.
+pub struct Attempt<'a> {
+    order: &'a Order,
+    started_at: Timestamp,
+    /// The command's pid and group.
+    leader: i32,
+    /// Why it is being ended, when it is.
+    cause: Option<Cause>,
+    /// How and when the command itself ended.
+    exit: Option<(Exit, Timestamp)>,
+    report_at: Option<Instant>,
+    timeout_at: Option<Instant>,
+    /// When the next SIGKILL is sent; set once the tree is being ended.
+    kill_at: Option<Instant>,
+}
+
+impl<'a> Attempt<'a> {
+    /// The attempt that `order` asks for.
+    pub fn new(order: &'a Order) -> Self {
+        Self {
+            order,
+            started_at: clock::now(),
+            leader: 0,
+            cause: None,
+            exit: None,
+            report_at: None,
+            timeout_at: None,
+            kill_at: None,
+        }
+    }
+
+    /// Runs it to its end and gives the last stage. Errors: this process cannot wait any more.
+    pub fn run(mut self, shim: &mut Shim) -> io::Result<Stage> {
+        match start(self.order) {
+            Ok(pid) => self.leader = pid,
+            Err(Unstarted::Ours(error)) => {
+                let error = error_text(&error.to_string());
+                return Ok(Stage::NotStarted { error });
+            }
+            Err(Unstarted::Command { code, error }) => {
+                let error = error_text(&error);
+                return Ok(self.ending(Outcome::Spawn { code, error }, None, false));
+            }
+        }
+        failpoint::reach("shim_spawned")?;
+        let stage = self.running();
+        shim.tell(self.order, stage, false)?;
+        failpoint::reach("shim_running")?;
+        let now = clock::monotonic();
+        self.report_at = now.checked_add(REPORT_AFTER);
+        self.timeout_at = self.order.timeout.and_then(|limit| now.checked_add(limit));
+        let leftover = self.supervise(shim)?;
+        let pid = Some(self.leader);
+        Ok(self.ending(self.outcome(), pid, leftover))
+    }
+
+    fn running(&self) -> Stage {
+        Stage::Running {
+            pid: self.leader,
+            started_at: self.started_at,
+        }
+    }
+
+    /// Waits until the command has ended, and with it what a failed one left behind. `true`:
+    /// processes that a successful one left live on.
+    fn supervise(&mut self, shim: &mut Shim) -> io::Result<bool> {
+        loop {
+            let living = self.reap()?;
+            match (&self.exit, living) {
+                (Some(_), false) => return Ok(false),
+                (Some(_), true) if self.outcome().is_success() => return Ok(true),
+                (Some(_), true) => self.end_tree(),
+                (None, _) => {}
+            }
+            self.look_at_time(shim)?;
+            let times = [self.report_at, self.timeout_at, self.kill_at];
+            let next = times.into_iter().flatten().min();
+            let wait = next.map(|at| at.saturating_duration_since(clock::monotonic()));
+            let signals = shim.signals.as_fd();
+            let mut fds = vec![signals];
+            fds.extend(shim.daemon.as_ref().map(AsFd::as_fd));
+            let ready = poll::wait_readable(&fds, wait)?;
+            if ready[0] && shim.signals.take().iter().any(|number| *number != SIGCHLD) {
+                self.end(Cause::Interrupted);
+            }
+            if ready.get(1).is_some_and(|ready| *ready) {
+                self.listen(shim)?;
+            }
+        }
+    }
+
+    /// Takes all children that have ended. `true`: there are others.
+    fn reap(&mut self) -> io::Result<bool> {
+        loop {
+            match process::reap()? {
+                Reaped::Child(pid, exit) if pid == self.leader && self.exit.is_none() => {
+                    self.exit = Some((exit, clock::now_rounded_up()));
+                    self.timeout_at = None;
+                    self.report_at = None;
+                }
+                Reaped::Child(..) => {}
+                Reaped::Living => return Ok(true),
+                Reaped::NoChildren => return Ok(false),
+            }
+        }
+    }
+
+    fn look_at_time(&mut self, shim: &mut Shim) -> io::Result<()> {
+        let now = clock::monotonic();
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if passed(self.report_at) {
+            self.report_at = None;
+            shim.tell(self.order, self.running(), true)?;
+        }
+        if passed(self.timeout_at) {
+            self.timeout_at = None;
+            self.end(Cause::Timeout);
+        }
+        if passed(self.kill_at) {
+            process::kill_group(self.leader);
+            for one in process::descendants(std::process::id() as i32)? {
+                one.kill();
+            }
+            self.kill_at = now.checked_add(KILL_AGAIN);
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, shim: &mut Shim) -> io::Result<()> {
+        let Some(daemon) = &shim.daemon else {
+            return Ok(());
+        };
+        match receive_message(daemon, true)? {
+            Some(bytes) => {
+                // An order would break the protocol, and what the daemon wants then is unknown.
+                if let Message::End(cause) = Message::decode(&bytes)? {
+                    self.end(cause);
+                }
+            }
+            None => shim.daemon = None,
+        }
+        Ok(())
+    }
+
+    /// Ends the attempt for a cause. The first cause counts, and none after the command's own end.
+    fn end(&mut self, cause: Cause) {
+        if self.exit.is_none() {
+            self.cause.get_or_insert(cause);
+            self.end_tree();
+        }
+    }
+
+    fn end_tree(&mut self) {
+        if self.kill_at.is_none() {
+            process::terminate_group(self.leader);
+            self.kill_at = clock::monotonic().checked_add(self.order.grace);
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match (self.cause, self.exit) {
+            (Some(Cause::Timeout), _) => Outcome::Timeout,
+            (Some(Cause::Canceled), _) => Outcome::Canceled,
+            (Some(Cause::Interrupted), _) => Outcome::Interrupted,
+            (None, Some((Exit::Code(code), _))) => Outcome::Exit { code },
+            (None, Some((Exit::Signal(signal, core), _))) => Outcome::Signal { signal, core },
+            (None, None) => Outcome::Lost,
+        }
+    }
+
+    fn ending(&self, outcome: Outcome, pid: Option<i32>, leftover: bool) -> Stage {
+        let size = |path: &[u8]| bytes_path(path).metadata().map_or(0, |found| found.len());
+        let stdout_len = size(&self.order.stdout);
+        if !leftover {
+            // Nobody can write to them any more, and no file says the same as an empty one.
+            for path in [&self.order.stdout, &self.order.stderr] {
+                if size(path) == 0 {
+                    let _ = remove_if_there(&bytes_path(path));
+                }
+            }
+        }
+        Stage::Ended(Ending {
+            pid,
+            started_at: self.started_at,
+            ended_at: self.exit.map_or_else(clock::now_rounded_up, |(_, at)| at),
+            outcome,
+            stdout_len,
+            leftover,
+        })
+    }
+}
+
+/// Why a command was not started.
+enum Unstarted {
+    /// Our own trouble: it is not charged.
+    Ours(io::Error),
+    /// The command's: an outcome like any other.
+    Command { code: u8, error: String },
+}
+
+/// Starts the command of `order`; gives its pid.
+fn start(order: &Order) -> Result<i32, Unstarted> {
+    let output = |path| open_output(&bytes_path(path)).map_err(Unstarted::Ours);
+    let (stdout, stderr) = (output(&order.stdout)?, output(&order.stderr)?);
+    let stdin = order.stdin.as_deref().unwrap_or(b"/dev/null");
+    let stdin = File::open(bytes_path(stdin)).map_err(Unstarted::Ours)?;
+    let cwd = bytes_path(&order.cwd);
+    enter(&cwd)?;
+    let mut environment: Vec<(&[u8], &[u8])> = order.environment.pairs().collect();
+    environment.extend(order.variables.pairs());
+    let name = order.command.first().map_or(&[][..], Vec::as_slice);
+    let unable = |code, words: &str| Unstarted::Command {
+        code,
+        error: format!("{}: {words}", String::from_utf8_lossy(name)),
+    };
+    let path = order.environment.get(b"PATH");
+    let file = spawn::resolve(name, path, &cwd)
+        .map_err(|unresolved| unable(unresolved.exit_code(), unresolved.words()))?;
+    failpoint::reach("shim_spawning").map_err(Unstarted::Ours)?;
+    let own_umask = set_umask(order.umask);
+    let spawned = spawn::command(Program {
+        file: &file,
+        arguments: &order.command,
+        environment: &environment,
+        cwd: &cwd,
+        stdio: [stdin, stdout, stderr],
+    });
+    set_umask(own_umask);
+    spawned.map_err(|error| match error.kind() {
+        _ if process::is_shortage(&error) => Unstarted::Ours(error),
+        io::ErrorKind::NotFound => unable(127, &error.to_string()),
+        _ => unable(126, &error.to_string()),
+    })
+}
+
+/// A missing folder and a missing program are the same error to spawn(3), so this is asked first.
+fn enter(cwd: &Path) -> Result<(), Unstarted> {
+    let error = match cwd.metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => io::Error::from(io::ErrorKind::NotADirectory),
+        Err(error) => error,
+    };
+    Err(Unstarted::Command {
+        code: 126,
+        error: format!("cannot enter {}: {error}", cwd.display()),
+    })
+}
+
+fn open_output(path: &Path) -> io::Result<File> {
+    failpoint::reach("shim_open_output")?;
+    match append_private(path, true) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), make_private_dirs)?;
+            append_private(path, true)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,70 @@
+//! What a daemon tells a shim. Both are the same program file, so this format has no versions.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{AttemptNumber, Environment, RunId};
+
+/// One message from the daemon.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub enum Message {
+    /// Run this. The outcome of the attempt before is committed.
+    Attempt(Box<Order>),
+    /// End the tree of the attempt that runs.
+    End(Cause),
+    /// The last outcome is committed and nothing more will come: leave.
+    Leave,
+}
+
+/// Why an attempt is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// It ran longer than its timeout.
+    Timeout,
+    /// Its run was canceled.
+    Canceled,
+    /// A planned stop.
+    Interrupted,
+}
+
+/// One attempt: what to run, and how.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// The run.
+    pub run: RunId,
+    /// The number of the attempt.
+    pub attempt: AttemptNumber,
+    /// The program and its arguments.
+    pub command: Vec<Vec<u8>>,
+    /// The folder it starts in.
+    pub cwd: Vec<u8>,
+    /// The environment that was captured.
+    pub environment: Environment,
+    /// What retrier adds to it.
+    pub variables: Environment,
+    /// Its umask.
+    pub umask: u32,
+    /// The file that it reads from its stdin; `None` is /dev/null.
+    pub stdin: Option<Vec<u8>>,
+    /// The file for its stdout.
+    pub stdout: Vec<u8>,
+    /// The file for its stderr.
+    pub stderr: Vec<u8>,
+    /// How long it may run.
+    pub timeout: Option<Duration>,
+    /// How long it has between SIGTERM and SIGKILL.
+    pub grace: Duration,
+}
+
+impl Message {
+    /// The message as bytes. Errors: none that an allocator survives.
+    pub fn encode(&self) -> std::io::Result<Vec<u8>> {
+        postcard::to_allocvec(self).map_err(std::io::Error::other)
+    }
+
+    /// The message of these bytes. Errors: they are none.
+    pub fn decode(bytes: &[u8]) -> std::io::Result<Self> {
+        postcard::from_bytes(bytes).map_err(std::io::Error::other)
+    }
+}

@@ -1,0 +1,161 @@
+//! The shim's own life: set-up, waiting for orders, leaving.
+//!
+//! Descriptors: 0 is the socket to the daemon, 1 the shim's file, 2 the daemon's log, and 3 the
+//! lock, the one that commands inherit.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::sys::files::set_umask;
+use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals, reset_inherited};
+use crate::sys::socket::{receive_message, send_message};
+use crate::sys::{failpoint, poll, process};
+
+use super::attempt::Attempt;
+use super::order::{Message, Order};
+use super::record::{self, Record, Stage, VERSION};
+
+/// The first argument that makes this program a shim.
+pub const ARGUMENT: &str = "__shim";
+
+/// A shim between its orders.
+pub struct Shim {
+    /// The daemon; `None` when it is gone.
+    pub(super) daemon: Option<OwnedFd>,
+    record: File,
+    pub(super) signals: Signals,
+    /// Kept open for the whole life: the lock that says that this shim, or what its command left,
+    /// is alive.
+    _lock: OwnedFd,
+}
+
+/// Runs this process as a shim until there is nothing more to do. `arguments` are what follows
+/// [`ARGUMENT`]: the number of the inherited lock, and the soft limit of open files for commands.
+/// Errors: the process was not started by a daemon, or its record cannot be synced.
+pub fn main(arguments: &[OsString]) -> io::Result<()> {
+    let number = |at: usize| {
+        arguments
+            .get(at)
+            .and_then(|text| text.to_str()?.parse::<u64>().ok())
+    };
+    let (Some(lock), Some(open_files)) = (number(0), number(1)) else {
+        return Err(io::Error::other("a shim is started by the daemon alone"));
+    };
+    let mut shim = Shim::set_up(lock as i32, open_files)?;
+    let acknowledged = shim.serve()?;
+    if !acknowledged {
+        // The next daemon reads it, maybe after a power cut.
+        shim.record.sync_data()?;
+    }
+    failpoint::reach("shim_left")
+}
+
+impl Shim {
+    fn set_up(lock: i32, open_files: u64) -> io::Result<Self> {
+        process::new_session();
+        process::become_subreaper(c"retrier-shim")?;
+        // SAFETY: this is the first thing that the process does; std alone is running.
+        unsafe { process::close_inherited(&[lock])? };
+        // SAFETY: the daemon has passed this number, and nobody else here knows it.
+        let lock = unsafe { process::adopt(lock)? };
+        process::limit_open_files(Some(open_files))?;
+        set_umask(0o077);
+        let signals = Signals::catch(&[SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])?;
+        reset_inherited()?;
+        Ok(Self {
+            daemon: Some(io::stdin().as_fd().try_clone_to_owned()?),
+            record: File::from(io::stdout().as_fd().try_clone_to_owned()?),
+            signals,
+            _lock: lock,
+        })
+    }
+
+    /// Runs orders until the daemon is gone or wants this shim to leave. `true`: the daemon has
+    /// committed all that was recorded.
+    fn serve(&mut self) -> io::Result<bool> {
+        loop {
+            match self.next_message()? {
+                Some(Message::Attempt(order)) => {
+                    let alone = self.run(&order)?;
+                    if self.daemon.is_none() {
+                        return Ok(false);
+                    }
+                    if !alone {
+                        return Ok(self.await_leave()?.is_some());
+                    }
+                }
+                // The attempt that it speaks of has ended meanwhile.
+                Some(Message::End(_)) => {}
+                Some(Message::Leave) => return Ok(true),
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// With a child left there is no further attempt here: waits until the daemon has committed.
+    fn await_leave(&mut self) -> io::Result<Option<()>> {
+        loop {
+            match self.next_message()? {
+                Some(Message::Leave) => return Ok(Some(())),
+                Some(Message::End(_) | Message::Attempt(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next message; `None` when the daemon is gone or a signal asks this shim to leave.
+    fn next_message(&mut self) -> io::Result<Option<Message>> {
+        let Some(daemon) = &self.daemon else {
+            return Ok(None);
+        };
+        loop {
+            let ready = poll::wait_readable(&[daemon.as_fd(), self.signals.as_fd()], None)?;
+            if ready[1] {
+                let asked = self.signals.take().iter().any(|number| *number != SIGCHLD);
+                while matches!(process::reap()?, process::Reaped::Child(..)) {}
+                if asked {
+                    return Ok(None);
+                }
+            }
+            if ready[0] {
+                let bytes = receive_message(daemon, true)?;
+                return bytes.map(|bytes| Message::decode(&bytes)).transpose();
+            }
+        }
+    }
+
+    /// Runs one attempt to its end. `true`: no process of it is left.
+    fn run(&mut self, order: &Order) -> io::Result<bool> {
+        failpoint::reach("shim_before_starting")?;
+        // If this cannot be written, the command is not started: without it the next daemon
+        // would take the attempt for one that never ran.
+        self.tell(order, Stage::Starting, false)?;
+        failpoint::reach("shim_starting")?;
+        let ending = Attempt::new(order).run(self)?;
+        let alone = !matches!(&ending, Stage::Ended(ending) if ending.leftover);
+        failpoint::reach("shim_ended")?;
+        self.tell(order, ending, true)?;
+        failpoint::reach("shim_reported")?;
+        Ok(alone)
+    }
+
+    /// Records a stage, and with `report` tells the daemon of it.
+    pub(super) fn tell(&mut self, order: &Order, stage: Stage, report: bool) -> io::Result<()> {
+        let encoded = record::encode(&Record {
+            version: VERSION,
+            run: order.run,
+            attempt: order.attempt,
+            stage,
+        })?;
+        let written = record::write(&self.record, &encoded);
+        if let (true, Some(daemon)) = (report, &self.daemon) {
+            // Told by either way, the outcome is safe; a daemon that is gone reads the record.
+            if send_message(daemon, &encoded).is_ok() {
+                return Ok(());
+            }
+        }
+        written
+    }
+}

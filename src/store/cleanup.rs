@@ -1,0 +1,189 @@
+//! Forgetting runs that have ended: first their rows, in one transaction with the names of their
+//! files, then the files.
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::model::{AttemptNumber, Run, RunId, Status, Timestamp};
+use crate::sys::failpoint;
+use crate::sys::files::remove_if_there;
+
+use super::error::StoreError;
+use super::folder::{Folder, Stream};
+use super::open::Store;
+use super::pass::{Pass, find};
+
+/// What became of the wish to forget a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Done,
+    /// It has not ended.
+    Unfinished,
+    /// It was canceled, and its attempt is still being ended.
+    Closing,
+    /// This hook of it has not ended.
+    HookUnfinished(RunId),
+}
+
+/// How far a sweep got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// How many runs were forgotten.
+    pub runs: usize,
+    /// Whether there may be more.
+    pub more: bool,
+}
+
+impl Pass<'_> {
+    /// Forgets run `id`, if it has ended, its attempt is closed, and its hook has ended.
+    pub fn remove(&self, id: RunId) -> Result<Removed, StoreError> {
+        let run = self.read().run(id)?;
+        let hook = self.guard(self.unfinished_hook(id))?;
+        let removed = removable(&run, hook);
+        if removed == Removed::Done {
+            self.guard(self.delete(id))?;
+        }
+        Ok(removed)
+    }
+
+    /// Forgets the runs that ended before `before`, in state `status` if one is given; at most
+    /// `limit`, the longest ended first. Those whose hook has not ended stay.
+    pub fn expire(
+        &self,
+        before: Timestamp,
+        status: Option<Status>,
+        limit: usize,
+    ) -> Result<Swept, StoreError> {
+        let ids = self.read().rows(
+            "SELECT id FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1 \
+             AND (?2 IS NULL OR state = ?2) AND open_attempt IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM run AS hook \
+                 WHERE hook.id = run.hook_id AND hook.finished_at IS NULL) \
+             ORDER BY finished_at LIMIT ?3",
+            params![before.millis(), status.map(Status::word), limit as i64],
+            |row| row.get(0).map(RunId),
+        )?;
+        for id in &ids {
+            self.guard(self.delete(*id))?;
+        }
+        Ok(Swept {
+            runs: ids.len(),
+            more: ids.len() == limit,
+        })
+    }
+
+    fn unfinished_hook(&self, id: RunId) -> rusqlite::Result<Option<RunId>> {
+        let hook: Option<i64> = self
+            .connection()
+            .prepare_cached("SELECT hook_id FROM run WHERE id = ?1 AND hook_id IS NOT NULL")?
+            .query_row([id.0], |row| row.get(0))
+            .optional()?;
+        let Some(hook) = hook.map(RunId) else {
+            return Ok(None);
+        };
+        let run = find(self.connection(), hook)?;
+        Ok(run.filter(|run| !run.state.is_final()).map(|_| hook))
+    }
+
+    fn delete(&self, id: RunId) -> rusqlite::Result<()> {
+        let connection = self.connection();
+        let mut numbers =
+            connection.prepare_cached("SELECT number FROM attempt WHERE run_id = ?1")?;
+        let numbers: Vec<u32> = numbers
+            .query_map([id.0], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for number in numbers.into_iter().map(AttemptNumber) {
+            for stream in [Stream::Stdout, Stream::Stderr] {
+                self.discard(&Folder::output_name(id, number, stream))?;
+            }
+        }
+        let (environment_id, stdin_id): (i64, Option<i64>) = connection
+            .prepare_cached("SELECT environment_id, stdin_id FROM run WHERE id = ?1")?
+            .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        connection
+            .prepare_cached("DELETE FROM run WHERE id = ?1")?
+            .execute([id.0])?;
+        for content_id in [Some(environment_id), stdin_id].into_iter().flatten() {
+            self.release_content(content_id)?;
+        }
+        Ok(())
+    }
+
+    fn release_content(&self, id: i64) -> rusqlite::Result<()> {
+        let connection = self.connection();
+        let digest: Option<String> = connection
+            .prepare_cached("DELETE FROM content WHERE id = ?1 AND refs = 1 RETURNING digest")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        match digest {
+            Some(digest) => self.discard(&Folder::input_name(&digest)),
+            None => connection
+                .prepare_cached("UPDATE content SET refs = refs - 1 WHERE id = ?1")?
+                .execute([id])
+                .map(drop),
+        }
+    }
+
+    fn discard(&self, name: &str) -> rusqlite::Result<()> {
+        self.connection()
+            .prepare_cached("INSERT OR IGNORE INTO trash (name) VALUES (?1)")?
+            .execute([name])
+            .map(drop)
+    }
+}
+
+fn removable(run: &Run, unfinished_hook: Option<RunId>) -> Removed {
+    if !run.state.is_final() {
+        Removed::Unfinished
+    } else if run.state.open_attempt().is_some() {
+        Removed::Closing
+    } else {
+        unfinished_hook.map_or(Removed::Done, Removed::HookUnfinished)
+    }
+}
+
+impl Store {
+    /// Removes at most `limit` files of forgotten runs. `true`: there are more. A file that cannot
+    /// be removed keeps its name in the list, and the error is given after the others are gone.
+    pub fn empty_trash(&mut self, limit: usize) -> Result<bool, StoreError> {
+        let folder = self.folder().clone();
+        let pass = self.begin()?;
+        let names: Vec<String> =
+            pass.read()
+                .rows("SELECT name FROM trash LIMIT ?1", [limit as i64], |row| {
+                    row.get(0)
+                })?;
+        let more = names.len() == limit;
+        let mut failed = None;
+        for name in names {
+            // The same input may have been stored again meanwhile.
+            if !pass.guard(pass.is_input_in_use(&name))? {
+                let path = folder.path().join(&name);
+                if let Err(error) = remove_if_there(&path) {
+                    failed = Some(StoreError::from_io(&path, error));
+                    continue;
+                }
+            }
+            let forgotten = pass
+                .connection()
+                .prepare_cached("DELETE FROM trash WHERE name = ?1")
+                .and_then(|mut delete| delete.execute([&name]));
+            pass.guard(forgotten)?;
+        }
+        let reached = failpoint::reach("trash_before_commit");
+        reached.map_err(|error| StoreError::from_io(folder.path(), error))?;
+        pass.commit()?;
+        failed.map_or(Ok(more), Err)
+    }
+}
+
+impl Pass<'_> {
+    fn is_input_in_use(&self, name: &str) -> rusqlite::Result<bool> {
+        let Some(digest) = name.strip_prefix("input/") else {
+            return Ok(false);
+        };
+        self.connection()
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE digest = ?1)")?
+            .query_row([digest], |row| row.get(0))
+    }
+}

@@ -1,0 +1,152 @@
+//! What can go wrong with a database, named for the person who has to mend it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use crate::model::RunId;
+
+/// Why the store could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such run.
+    #[error("no run {id} in {path}")]
+    NoRun {
+        /// The number that was asked for.
+        id: RunId,
+        /// The database that was looked into.
+        path: PathBuf,
+    },
+    /// The file holds something else.
+    #[error("{path} is not a database of retrier")]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer retrier has changed the layout.
+    #[error("{path} was written by a newer retrier (layout {found}, this one knows {known})")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its `user_version`.
+        found: i64,
+        /// The newest layout of this program.
+        known: i64,
+    },
+    /// The file is damaged.
+    #[error("{path} is damaged: {cause}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+    /// A path is not this user's own.
+    #[error("{path} {fault}")]
+    NotPrivate {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// No room.
+    #[error("the disk of {path} is full")]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Other programs have held the database for too long.
+    #[error("{path} has been busy for {seconds} s")]
+    Busy {
+        /// The file.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// It cannot be written to.
+    #[error("{path} is read-only")]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The transaction may or may not be on the disk.
+    #[error("{path}: the commit failed half-way: {cause}")]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        cause: String,
+    },
+    /// A file or folder.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// Anything else that SQLite says.
+    #[error("{path}: {source}")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        source: rusqlite::Error,
+    },
+}
+
+impl StoreError {
+    /// How long a writer waits for the others, in seconds.
+    pub const BUSY_SECONDS: u64 = 60;
+
+    /// The error that SQLite's `source` means for the database at `path`.
+    pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotOurs { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
+                path,
+                cause: source.to_string(),
+            },
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy {
+                path,
+                seconds: Self::BUSY_SECONDS,
+            },
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+
+    /// An error of a file operation on `path`.
+    pub(super) fn from_io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            _ => Self::Io { path, source },
+        }
+    }
+
+    /// What to do next, for the person who reads the message.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoRun { .. } => Some("`retrier list` shows the runs that are stored"),
+            Self::NotOurs { .. } => {
+                Some("name another file with --db or RETRIER_DB; this one was not touched")
+            }
+            Self::Newer { .. } => Some("upgrade retrier; the database was not touched"),
+            Self::Damaged { .. } => {
+                Some("keep a copy, then restore a backup; nothing was replaced")
+            }
+            Self::NotPrivate { .. } => {
+                Some("a database belongs to one user: mode 0600 in a folder of mode 0700")
+            }
+            Self::Full { .. } => Some("free some room and try again"),
+            Self::Busy { .. } => Some("something holds a transaction open; is a daemon stopped?"),
+            Self::Unknown { .. } => Some("look with `retrier list` before you submit it again"),
+            Self::ReadOnly { .. } | Self::Io { .. } | Self::Sqlite { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Where everything lives: the database `FILE`, and beside it the folder `FILE.d`.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::model::{AttemptNumber, RunId};
+
+/// The paths of one database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    database: PathBuf,
+    folder: PathBuf,
+}
+
+/// One of the two streams that are kept of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// The standard output.
+    Stdout,
+    /// The standard error.
+    Stderr,
+}
+
+impl Stream {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Stdout => "out",
+            Self::Stderr => "err",
+        }
+    }
+}
+
+impl Folder {
+    /// The paths that belong to the database at `database`, an absolute path.
+    pub fn of(database: &Path) -> Self {
+        let mut folder = OsString::from(database);
+        folder.push(".d");
+        Self {
+            database: database.to_owned(),
+            folder: folder.into(),
+        }
+    }
+
+    /// The database file.
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// SQLite's write-ahead log.
+    pub fn wal(&self) -> PathBuf {
+        let mut wal = OsString::from(&self.database);
+        wal.push("-wal");
+        wal.into()
+    }
+
+    /// The folder that holds all the rest.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder, opened, for addresses that must be short. Errors: see open(2).
+    pub fn open(&self) -> io::Result<File> {
+        File::open(&self.folder)
+    }
+
+    /// The file whose lock the daemon holds.
+    pub fn lock(&self) -> PathBuf {
+        self.folder.join("lock")
+    }
+
+    /// The name of the doorbell's socket in the folder.
+    pub const DOORBELL: &'static str = "doorbell";
+
+    /// The doorbell's socket.
+    pub fn doorbell(&self) -> PathBuf {
+        self.folder.join(Self::DOORBELL)
+    }
+
+    /// What a daemon that nobody looks at has to say.
+    pub fn daemon_log(&self) -> PathBuf {
+        self.folder.join("daemon.log")
+    }
+
+    /// The folder of shims' files.
+    pub fn shims(&self) -> PathBuf {
+        self.folder.join("shims")
+    }
+
+    /// The file of a captured input, by the digest of its content in hexadecimal.
+    pub fn input(&self, digest: &str) -> PathBuf {
+        self.folder.join(Self::input_name(digest))
+    }
+
+    /// The name of that file within the folder.
+    pub fn input_name(digest: &str) -> String {
+        format!("input/{digest}")
+    }
+
+    /// What an attempt wrote to one of its streams; an empty stream has no file.
+    pub fn output(&self, run: RunId, attempt: AttemptNumber, stream: Stream) -> PathBuf {
+        self.folder.join(Self::output_name(run, attempt, stream))
+    }
+
+    /// The name of that file within the folder.
+    pub fn output_name(run: RunId, attempt: AttemptNumber, stream: Stream) -> String {
+        let thousand = run.0 / 1000;
+        format!("logs/{thousand}/{run}.{attempt}.{}", stream.extension())
+    }
+}

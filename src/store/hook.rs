@@ -1,0 +1,96 @@
+//! Hooks: runs that follow the ending of another, enqueued in the transaction that ends it.
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::json;
+use crate::model::{Environment, Event, Policy, RunId, RunResult, Spec, Start, Timestamp, next};
+
+use super::pass::{Facts, Pass, find};
+use super::submit::{NewRun, Parent, content, insert};
+
+/// What a hook takes from its parent.
+struct Inherited {
+    cwd: Vec<u8>,
+    umask: u32,
+    environment_id: i64,
+    line: Vec<u8>,
+}
+
+/// Enqueues the hook of run `id`, which has just ended with `result`; with `held` it is not due
+/// before the parent's open attempt is closed.
+pub fn enqueue(
+    pass: &Pass<'_>,
+    id: RunId,
+    result: &RunResult,
+    held: bool,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let connection = pass.connection();
+    let inherited = connection
+        .prepare_cached(
+            "SELECT cwd, umask, environment_id, on_complete FROM run \
+             WHERE id = ?1 AND on_complete IS NOT NULL",
+        )?
+        .query_row([id.0], |row| {
+            Ok(Inherited {
+                cwd: row.get(0)?,
+                umask: row.get(1)?,
+                environment_id: row.get(2)?,
+                line: row.get(3)?,
+            })
+        })?;
+    let stdin = json::result(result).to_string().into_bytes();
+    let stdin_id = content(connection, &stdin)?;
+    connection
+        .prepare_cached("UPDATE content SET refs = refs + 1 WHERE id = ?1")?
+        .execute([inherited.environment_id])?;
+    let spec = Spec {
+        command: Spec::shell(inherited.line),
+        cwd: inherited.cwd,
+        environment: Environment::default(),
+        umask: inherited.umask,
+        stdin: Some(stdin),
+        name: None,
+        policy: Policy::default(),
+        start: Start::Now,
+        on_complete: None,
+    };
+    let hook = insert(
+        connection,
+        &NewRun {
+            spec: &spec,
+            environment_id: inherited.environment_id,
+            stdin_id: Some(stdin_id),
+            now,
+            parent: Some(Parent {
+                id,
+                result: result.word(),
+                open: held,
+            }),
+        },
+    )?;
+    connection
+        .prepare_cached("UPDATE run SET hook_id = ?1 WHERE id = ?2")?
+        .execute(params![hook.0, id.0])?;
+    Ok(())
+}
+
+/// Makes the held hook of run `id` due; one that was canceled meanwhile stays so.
+pub fn release(pass: &Pass<'_>, id: RunId, now: Timestamp) -> rusqlite::Result<()> {
+    let connection = pass.connection();
+    let hook: Option<i64> = connection
+        .prepare_cached("SELECT hook_id FROM run WHERE id = ?1 AND hook_id IS NOT NULL")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?;
+    let Some(hook) = hook.map(RunId) else {
+        return Ok(());
+    };
+    let Some(run) = find(connection, hook)? else {
+        return Ok(());
+    };
+    if let Ok(transition) = next(&run, &Event::Release { at: now }) {
+        // A hook has no hook of its own, so this goes one level deep.
+        pass.try_apply(hook, &run, &transition, now, Facts::None)?;
+    }
+    Ok(())
+}

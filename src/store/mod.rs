@@ -1,0 +1,27 @@
+//! The database: the only room that knows SQL, and the one place where runs live.
+//!
+//! One SQLite file in WAL mode. Writers use BEGIN IMMEDIATE, so that they wait for each other and
+//! never fail half-way; commits do not sync by themselves, and whoever tells somebody of what was
+//! committed calls [`Store::sync`] first. State changes only through [`Pass::apply`], which writes
+//! an answer of [`crate::model::next`] whole, if the run is still as it was when it was asked.
+//!
+//! Start reading at [`schema`]; then [`write`](self) for the transactions.
+
+mod cleanup;
+mod error;
+mod folder;
+mod hook;
+mod open;
+mod pass;
+mod read;
+mod row;
+mod schema;
+mod submit;
+
+pub use cleanup::{Removed, Swept};
+pub use error::StoreError;
+pub use folder::{Folder, Stream};
+pub use open::{Access, Store};
+pub use pass::{Facts, OpenAttempt, Pass};
+pub use read::{AttemptRecord, Filter, Launch, RunRecord};
+pub use submit::Stored;

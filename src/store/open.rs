@@ -1,0 +1,257 @@
+//! Opening the database: create it privately, refuse what is not ours, bring the layout up to
+//! date, and make commits durable.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
+
+use crate::sys::failpoint;
+use crate::sys::files::{self, Owned};
+use crate::sys::lock;
+
+use super::error::StoreError;
+use super::folder::Folder;
+use super::pass::Pass;
+use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION};
+
+/// What a database is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To write; it is created when it is not there.
+    Create,
+    /// To read or change what is there; a missing one is an empty one.
+    Existing,
+}
+
+/// An open database.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) connection: Connection,
+    folder: Folder,
+    /// The write-ahead log, for syncing. SQLite keeps no lock on this file, so that closing it
+    /// releases none.
+    wal: File,
+}
+
+impl Store {
+    /// Opens the database of `folder`. `Ok(None)`: it is not there, and [`Access::Existing`] was
+    /// asked for. Errors: it is another user's, another program's, a newer retrier's, damaged, or
+    /// the disk is full; in none of these cases is it changed.
+    pub fn open(folder: &Folder, access: Access) -> Result<Option<Self>, StoreError> {
+        let path = folder.database();
+        let there = check_private(path)?;
+        match access {
+            Access::Existing if there == Owned::Absent => return Ok(None),
+            Access::Existing | Access::Create => {}
+        }
+        make_folders(folder)?;
+        if there == Owned::Absent {
+            match files::create_private(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => drop(other.map_err(|error| StoreError::from_io(path, error))?),
+            }
+        }
+        let wal = folder.wal();
+        let had_wal = wal.exists();
+        let connection = connect(folder)?;
+        let io = |error| StoreError::from_io(&wal, error);
+        if !had_wal {
+            // Made by this connection or another a moment ago: its name must be as durable as
+            // what is going to be committed into it.
+            files::sync_dir(path.parent().unwrap_or(Path::new("/"))).map_err(io)?;
+        }
+        let wal = File::open(&wal).map_err(io)?;
+        Ok(Some(Self {
+            connection,
+            folder: folder.clone(),
+            wal,
+        }))
+    }
+
+    /// Its paths.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Makes all that was committed so far durable: what somebody is told of survives a power
+    /// cut. Errors: the disk failed, and what it holds is unknown.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        let synced = failpoint::reach("store_sync").and_then(|()| self.wal.sync_data());
+        synced.map_err(|error| StoreError::Unknown {
+            path: self.folder.database().to_owned(),
+            cause: error.to_string(),
+        })
+    }
+
+    /// Begins a transaction that may write: waits for other writers first.
+    pub fn begin(&mut self) -> Result<Pass<'_>, StoreError> {
+        let path = self.folder.database().to_owned();
+        let begun = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(|error| StoreError::from_sqlite(&path, error))?;
+        Ok(Pass::new(transaction, path))
+    }
+
+    /// The version of the SQLite library in this program.
+    pub fn sqlite_version() -> &'static str {
+        rusqlite::version()
+    }
+}
+
+/// Looks at the database and its folder: each is ours alone, or not there yet.
+fn check_private(path: &Path) -> Result<Owned, StoreError> {
+    let mut folder = path.as_os_str().to_owned();
+    folder.push(".d");
+    let folder = PathBuf::from(folder);
+    private(&folder)?;
+    private(path)
+}
+
+fn private(path: &Path) -> Result<Owned, StoreError> {
+    let found = files::look_at(path).map_err(|error| StoreError::from_io(path, error))?;
+    let fault = match found {
+        Owned::Absent | Owned::Ours => return Ok(found),
+        Owned::Foreign(uid) => {
+            format!(
+                "belongs to user {uid}, and this is user {}",
+                files::own_uid()
+            )
+        }
+        Owned::Link => "is a symbolic link".to_owned(),
+        Owned::Writable => "can be written to by other users".to_owned(),
+    };
+    Err(StoreError::NotPrivate {
+        path: path.to_owned(),
+        fault,
+    })
+}
+
+fn make_folders(folder: &Folder) -> Result<(), StoreError> {
+    let make = |path: &Path| {
+        files::make_private_dirs(path).map_err(|error| StoreError::from_io(path, error))
+    };
+    make(folder.path())?;
+    make(&folder.shims())
+}
+
+fn connect(folder: &Folder) -> Result<Connection, StoreError> {
+    let path = folder.database();
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let sqlite = |error| StoreError::from_sqlite(path, error);
+    let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    connection
+        .busy_timeout(Duration::from_secs(StoreError::BUSY_SECONDS))
+        .map_err(sqlite)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let found = identify(&connection, path)?;
+    if found < VERSION {
+        migrate(&mut connection, folder)?;
+    }
+    // The daemon's connection keeps the log small; the sync after COMMIT is Store::sync's.
+    connection
+        .execute_batch("PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF;")
+        .map_err(sqlite)?;
+    keep_wal(&connection);
+    Ok(connection)
+}
+
+/// The layout of the file: 0 when it is empty. Errors: it is not ours, or newer.
+fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let sqlite = |error| StoreError::from_sqlite(path, error);
+    let ask = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    let found: i64 = ask("user_version").map_err(sqlite)?;
+    let application: i64 = ask("application_id").map_err(sqlite)?;
+    let tables: i64 = match (application, found) {
+        (APPLICATION_ID, _) => 0,
+        (0, 0) => connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(sqlite)?,
+        _ => 1,
+    };
+    if tables > 0 {
+        return Err(StoreError::NotOurs {
+            path: path.to_owned(),
+        });
+    }
+    if found > VERSION {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        });
+    }
+    Ok(found)
+}
+
+/// Brings the layout up to date. One process does it at a time, and nobody sees the new layout
+/// before the log and its name in the folder are durable.
+fn migrate(connection: &mut Connection, folder: &Folder) -> Result<(), StoreError> {
+    let path = folder.database();
+    let sqlite = |error| StoreError::from_sqlite(path, error);
+    let io = |error| StoreError::from_io(path, error);
+    let gate = files::open_private(&folder.path().join("migration")).map_err(io)?;
+    lock::wait_exclusive(&gate).map_err(io)?;
+    let found = identify(connection, path)?;
+    if found == VERSION {
+        return Ok(());
+    }
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+        .map_err(sqlite)?;
+    if mode != "wal" {
+        let cause = format!("it cannot be put into WAL mode (it is in {mode} mode)");
+        let path = path.to_owned();
+        return Err(StoreError::Damaged { path, cause });
+    }
+    keep_wal(connection);
+    // The first write makes the log; FULL syncs it at each commit.
+    connection
+        .execute_batch("PRAGMA synchronous = FULL;")
+        .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION_ID))
+        .map_err(sqlite)?;
+    for dir in [path.parent(), Some(folder.path())] {
+        files::sync_dir(dir.unwrap_or(Path::new("/"))).map_err(io)?;
+    }
+    failpoint::reach("store_migrating").map_err(io)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(sqlite)?;
+    for (done, step) in MIGRATIONS.iter().enumerate() {
+        if done as i64 >= found {
+            transaction.execute_batch(step).map_err(sqlite)?;
+        }
+    }
+    if found == 0 {
+        transaction
+            .execute(
+                "INSERT INTO identity (only, name) VALUES (1, lower(hex(randomblob(8))))",
+                [],
+            )
+            .map_err(sqlite)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", VERSION)
+        .and_then(|()| transaction.commit())
+        .map_err(sqlite)
+}
+
+/// Keeps the write-ahead log when the last connection closes: its name in the folder, once
+/// durable, stays.
+fn keep_wal(connection: &Connection) {
+    let mut on: std::ffi::c_int = 1;
+    // SAFETY: the handle is open for the whole call, "main" is a C string, and the argument of
+    // SQLITE_FCNTL_PERSIST_WAL is an int that SQLite only uses during the call.
+    let code = unsafe {
+        ffi::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            ffi::SQLITE_FCNTL_PERSIST_WAL,
+            (&raw mut on).cast(),
+        )
+    };
+    debug_assert_eq!(code, ffi::SQLITE_OK);
+}

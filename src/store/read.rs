@@ -1,0 +1,377 @@
+//! Looking: every statement that only reads.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::model::spec::split_nul;
+use crate::model::{
+    AttemptNumber, Environment, Outcome, Policy, Run, RunId, RunResult, State, Status, Timestamp,
+};
+
+use super::error::StoreError;
+use super::open::Store;
+use super::pass::{OpenAttempt, find};
+use super::row;
+
+/// Reads what is stored: the latest commit, or what an open transaction sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+}
+
+/// A run with all that people are shown of it. The environment is not part of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    /// Its number.
+    pub id: RunId,
+    /// Its state, counts and policy.
+    pub run: Run,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The program and its arguments.
+    pub command: Vec<Vec<u8>>,
+    /// The folder it runs in.
+    pub cwd: Vec<u8>,
+    /// Its name.
+    pub name: Option<String>,
+    /// The run whose ending it follows.
+    pub parent: Option<RunId>,
+    /// The hook that follows its ending.
+    pub hook: Option<RunId>,
+    /// What became of it.
+    pub result: Option<RunResult>,
+}
+
+/// An attempt as people are shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// Its number.
+    pub number: AttemptNumber,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The command's pid, once it is known.
+    pub pid: Option<i32>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// The delay planned after it, when the run was retried.
+    pub retry_delay_ms: Option<i64>,
+}
+
+/// What an attempt needs to be started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// The run, with the attempt open.
+    pub run: Run,
+    /// The program and its arguments.
+    pub command: Vec<Vec<u8>>,
+    /// The folder it runs in.
+    pub cwd: Vec<u8>,
+    /// Its umask.
+    pub umask: u32,
+    /// The environment that was captured.
+    pub environment: Environment,
+    /// The digest of its input.
+    pub stdin: Option<String>,
+    /// Of a hook: the run that it follows, and the word for that run's result.
+    pub parent: Option<(RunId, String)>,
+    /// How the attempt before ended.
+    pub previous: Option<Outcome>,
+}
+
+/// Which runs to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Those in this state alone.
+    pub status: Option<Status>,
+    /// Those of this name alone.
+    pub name: Option<String>,
+    /// At most this many, the newest first.
+    pub limit: u32,
+}
+
+impl Store {
+    /// What is stored now.
+    pub fn read(&self) -> Reader<'_> {
+        Reader::new(&self.connection, self.folder().database())
+    }
+}
+
+const RECORD: &str = "id, created_at, finished_at, command, cwd, name, parent_id, hook_id, \
+     error, return_value";
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(connection: &'a Connection, path: &'a Path) -> Self {
+        Self { connection, path }
+    }
+
+    /// The run `id` as the state machine sees it.
+    pub fn run(&self, id: RunId) -> Result<Run, StoreError> {
+        self.found(id, find(self.connection, id))
+    }
+
+    /// The run `id` as people see it.
+    pub fn record(&self, id: RunId) -> Result<RunRecord, StoreError> {
+        let sql = format!("SELECT {}, {RECORD} FROM run WHERE id = ?1", row::RUN);
+        let found = self.connection.prepare_cached(&sql);
+        let found = found.and_then(|mut select| select.query_row([id.0], record).optional());
+        self.found(id, found)
+    }
+
+    /// The attempts of run `id`, oldest first.
+    pub fn attempts(&self, id: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
+        self.rows(
+            "SELECT number, started_at, ended_at, pid, outcome, retry_delay_ms FROM attempt \
+             WHERE run_id = ?1 ORDER BY number",
+            [id.0],
+            |row| {
+                Ok(AttemptRecord {
+                    number: AttemptNumber(row.get(0)?),
+                    started_at: Timestamp::from_millis(row.get(1)?),
+                    ended_at: row::time(row, 2)?,
+                    pid: row.get(3)?,
+                    outcome: row::outcome(row, 4)?,
+                    retry_delay_ms: row.get(5)?,
+                })
+            },
+        )
+    }
+
+    /// The runs that pass `filter` at time `now`, newest first.
+    pub fn list(&self, filter: &Filter, now: Timestamp) -> Result<Vec<RunRecord>, StoreError> {
+        // Each condition names what its partial index is made for, so that none of these scans.
+        let state = match filter.status {
+            None => "1",
+            Some(Status::Scheduled) => "state = 'waiting' AND (due_at IS NULL OR due_at > ?1)",
+            Some(Status::Queued) => "state = 'waiting' AND due_at IS NOT NULL AND due_at <= ?1",
+            Some(Status::Running) => "state = 'running' AND open_attempt IS NOT NULL",
+            Some(Status::Succeeded) => "state = 'succeeded' AND finished_at IS NOT NULL",
+            Some(Status::Failed) => "state = 'failed' AND finished_at IS NOT NULL",
+            Some(Status::Canceled) => "state = 'canceled' AND finished_at IS NOT NULL",
+        };
+        let name = match filter.name {
+            None => "?2 IS NULL",
+            Some(_) => "name = ?2",
+        };
+        let sql = format!(
+            "SELECT {}, {RECORD} FROM run WHERE {state} AND {name} AND ?1 IS NOT NULL \
+             ORDER BY id DESC LIMIT ?3",
+            row::RUN
+        );
+        self.rows(
+            &sql,
+            params![now.millis(), filter.name, filter.limit],
+            record,
+        )
+    }
+
+    /// The runs that are due at `now`, the longest due first, at most `limit`.
+    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.rows(
+            "SELECT id FROM run WHERE state = 'waiting' AND due_at IS NOT NULL AND due_at <= ?1 \
+             ORDER BY due_at, id LIMIT ?2",
+            params![now.millis(), limit as i64],
+            |row| row.get(0).map(RunId),
+        )
+    }
+
+    /// The earliest due time of a waiting run.
+    pub fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.one(
+            "SELECT min(due_at) FROM run WHERE state = 'waiting' AND due_at IS NOT NULL",
+            |row| row::time(row, 0),
+        )
+    }
+
+    /// The earliest ending of a finished run.
+    pub fn oldest_ending(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.one(
+            "SELECT min(finished_at) FROM run WHERE finished_at IS NOT NULL",
+            |row| row::time(row, 0),
+        )
+    }
+
+    /// How many runs are waiting and how many attempts are open.
+    pub fn unfinished(&self) -> Result<(u64, u64), StoreError> {
+        self.one(
+            "SELECT (SELECT count(*) FROM run WHERE state = 'waiting' AND due_at IS NOT NULL) \
+             + (SELECT count(*) FROM run WHERE state = 'waiting' AND due_at IS NULL), \
+             (SELECT count(*) FROM run WHERE open_attempt IS NOT NULL)",
+            |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
+        )
+    }
+
+    /// Is there nothing left to do: no run waits, and no attempt is open?
+    pub fn is_idle(&self) -> Result<bool, StoreError> {
+        self.one(
+            "SELECT NOT EXISTS (SELECT 1 FROM run WHERE state = 'waiting' AND due_at IS NOT NULL) \
+             AND NOT EXISTS (SELECT 1 FROM run WHERE open_attempt IS NOT NULL)",
+            |row| row.get(0),
+        )
+    }
+
+    /// The waiting runs whose due time lies further ahead of `now` than their delay.
+    pub fn overdelayed(&self, now: Timestamp, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.rows(
+            "SELECT id FROM run WHERE state = 'waiting' AND due_at IS NOT NULL \
+             AND due_at > ?1 + delay_ms LIMIT ?2",
+            params![now.millis(), limit as i64],
+            |row| row.get(0).map(RunId),
+        )
+    }
+
+    /// The attempts that occupy a slot.
+    pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
+        let sql = format!(
+            "SELECT run.id, run.open_attempt, run.state = 'canceled', run.policy, \
+             attempt.shim_file, {} \
+             FROM run JOIN attempt ON attempt.run_id = run.id \
+             AND attempt.number = run.open_attempt WHERE run.open_attempt IS NOT NULL",
+            row::IDENTITY
+        );
+        self.rows(&sql, [], |row| {
+            let policy: String = row.get(3)?;
+            let policy: Option<Policy> = serde_json::from_str(&policy).ok();
+            Ok(OpenAttempt {
+                run: RunId(row.get(0)?),
+                attempt: AttemptNumber(row.get(1)?),
+                canceled: row.get(2)?,
+                grace: policy.map_or(Duration::ZERO, |policy| policy.grace),
+                file: row.get(4)?,
+                shim: row::identity(row, 5)?,
+            })
+        })
+    }
+
+    /// The canceled runs whose attempt is still open.
+    pub fn closing(&self) -> Result<Vec<RunId>, StoreError> {
+        self.rows(
+            "SELECT id FROM run WHERE open_attempt IS NOT NULL AND state = 'canceled'",
+            [],
+            |row| row.get(0).map(RunId),
+        )
+    }
+
+    /// What the open attempt of run `id` needs to be started.
+    pub fn launch(&self, id: RunId) -> Result<Launch, StoreError> {
+        let sql = format!(
+            "SELECT {}, command, cwd, umask, environment.bytes, input.digest, parent_id, \
+             parent_result, previous.outcome FROM run \
+             JOIN content AS environment ON environment.id = environment_id \
+             LEFT JOIN content AS input ON input.id = stdin_id \
+             LEFT JOIN attempt AS previous ON previous.run_id = run.id \
+             AND previous.number = attempts - 1 \
+             WHERE run.id = ?1",
+            row::RUN
+        );
+        let found = self.connection.prepare_cached(&sql);
+        let found = found.and_then(|mut select| select.query_row([id.0], launch).optional());
+        self.found(id, found)
+    }
+
+    /// The content with this digest.
+    pub fn content(&self, digest: &str) -> Result<Vec<u8>, StoreError> {
+        let read = self.connection.query_row(
+            "SELECT bytes FROM content WHERE digest = ?1",
+            [digest],
+            |row| row.get(0),
+        );
+        read.map_err(|error| self.error(error))
+    }
+
+    /// The random name of this database, the prefix of its idempotency keys.
+    pub fn name(&self) -> Result<String, StoreError> {
+        self.one("SELECT name FROM identity", |row| row.get(0))
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let select = self.connection.prepare_cached(sql);
+        let read = select.and_then(|mut select| select.query_row([], map));
+        read.map_err(|error| self.error(error))
+    }
+
+    pub(super) fn rows<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let select = self.connection.prepare_cached(sql);
+        let read = select.and_then(|mut select| select.query_map(params, map)?.collect());
+        read.map_err(|error| self.error(error))
+    }
+
+    fn found<T>(&self, id: RunId, found: rusqlite::Result<Option<T>>) -> Result<T, StoreError> {
+        match found {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(StoreError::NoRun {
+                id,
+                path: self.path.to_owned(),
+            }),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    fn error(&self, error: rusqlite::Error) -> StoreError {
+        StoreError::from_sqlite(self.path, error)
+    }
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    let at = row::RUN_WIDTH;
+    let run = row::run(row)?;
+    let result = match &run.state {
+        State::Waiting { .. } | State::Held | State::Running { .. } => None,
+        State::Succeeded => Some(RunResult::Success {
+            return_value: row.get::<_, Option<_>>(at + 9)?.unwrap_or_default(),
+        }),
+        State::Failed { reason } => Some(RunResult::Failed {
+            error: row.get::<_, Option<_>>(at + 8)?.unwrap_or_default(),
+            reason: *reason,
+        }),
+        State::Canceled { .. } => Some(RunResult::Canceled),
+    };
+    Ok(RunRecord {
+        id: RunId(row.get(at)?),
+        run,
+        created_at: Timestamp::from_millis(row.get(at + 1)?),
+        finished_at: row::time(row, at + 2)?,
+        command: words(row, at + 3)?,
+        cwd: row.get(at + 4)?,
+        name: row.get(at + 5)?,
+        parent: row.get::<_, Option<_>>(at + 6)?.map(RunId),
+        hook: row.get::<_, Option<_>>(at + 7)?.map(RunId),
+        result,
+    })
+}
+
+fn launch(row: &Row<'_>) -> rusqlite::Result<Launch> {
+    let at = row::RUN_WIDTH;
+    let parent: Option<i64> = row.get(at + 5)?;
+    let parent_result: Option<String> = row.get(at + 6)?;
+    Ok(Launch {
+        run: row::run(row)?,
+        command: words(row, at)?,
+        cwd: row.get(at + 1)?,
+        umask: row.get(at + 2)?,
+        environment: Environment(row.get(at + 3)?),
+        stdin: row.get(at + 4)?,
+        parent: parent.map(RunId).zip(parent_result),
+        previous: row::outcome(row, at + 7)?,
+    })
+}
+
+fn words(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
+    let joined: Vec<u8> = row.get(at)?;
+    Ok(split_nul(&joined).map(<[u8]>::to_vec).collect())
+}

@@ -1,0 +1,142 @@
+//! Files and folders that are nobody else's: 0600 and 0700 from the first byte.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::libc;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{SysconfVar, User, geteuid, sysconf};
+
+/// What stands at a path where a private file or folder is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    /// Nothing.
+    Absent,
+    /// Ours, and no other user may write to it.
+    Ours,
+    /// Another user's; its uid.
+    Foreign(u32),
+    /// A symbolic link.
+    Link,
+    /// Ours, but group or others may write to it.
+    Writable,
+}
+
+/// Looks at `path` itself, not at what a link points to. Errors: see lstat(2).
+pub fn look_at(path: &Path) -> io::Result<Owned> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Owned::Absent),
+        other => other?,
+    };
+    Ok(if found.is_symlink() {
+        Owned::Link
+    } else if found.uid() != geteuid().as_raw() {
+        Owned::Foreign(found.uid())
+    } else if found.mode() & 0o022 != 0 {
+        Owned::Writable
+    } else {
+        Owned::Ours
+    })
+}
+
+/// Makes the folder `path` with mode 0700, and its parents if they are missing; one that is there
+/// stays as it is. Errors: see mkdir(2).
+pub fn make_private_dirs(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Creates `path`, which must not be there, with mode 0600 whatever the umask, for reading and
+/// writing. Errors: see open(2).
+pub fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    with_private_mode(&options, path)
+}
+
+/// Opens `path` for reading and writing, creating it with mode 0600; never through a link.
+pub fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    with_private_mode(&options, path)
+}
+
+/// Opens `path` for appending, creating it with mode 0600; never through a link. With `empty`,
+/// what it held is dropped.
+pub fn append_private(path: &Path, empty: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    let file = with_private_mode(&options, path)?;
+    if empty && file.metadata()?.len() > 0 {
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
+fn with_private_mode(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    let mut options = options.clone();
+    let file = options
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
+    // A umask can only have taken bits away; the owner must be able to open it again.
+    if file.metadata()?.mode() & 0o600 != 0o600 {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Reserves `length` bytes of disk for `file` and makes it that long, so that writing there later
+/// needs no room. Errors: `StorageFull`; a filesystem that cannot reserve is no error.
+pub fn reserve(file: &File, length: i64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, length) {
+        Err(nix::errno::Errno::EOPNOTSUPP) => file.set_len(length.unsigned_abs()),
+        other => Ok(other?),
+    }
+}
+
+/// Makes the entries of the folder `path` durable. Errors: see fsync(2).
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Removes `path`; `Ok` as well when nothing is there.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Sets this process's umask and gives the one before.
+pub fn set_umask(mask: u32) -> u32 {
+    umask(Mode::from_bits_truncate(mask)).bits()
+}
+
+/// The umask of this process.
+pub fn current_umask() -> u32 {
+    let mask = set_umask(0o077);
+    set_umask(mask);
+    mask
+}
+
+/// The effective user's number.
+pub fn own_uid() -> u32 {
+    geteuid().as_raw()
+}
+
+/// The effective user's name, home folder and shell from the user database.
+pub fn own_user() -> Option<User> {
+    User::from_uid(geteuid()).ok().flatten()
+}
+
+/// How many bytes arguments and environment of a new program may take together, their pointers
+/// included (execve(2)).
+pub fn arguments_max() -> usize {
+    let limit = sysconf(SysconfVar::ARG_MAX).ok().flatten();
+    limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(128 * 1024)
+}

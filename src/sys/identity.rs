@@ -1,0 +1,189 @@
+//! Which process is meant: a pid alone is reused, so it is never trusted by its number.
+//!
+//! A process is the boot it lives in, the pid namespace that its number counts in, its pid, and
+//! its start time: field 22 of `/proc/PID/stat`, in clock ticks since boot (proc_pid_stat(5)).
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+/// The identity of one process, over all boots of one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// The inode of `/proc/self/ns/pid`.
+    pub pid_ns: u64,
+    /// Its number in that namespace.
+    pub pid: i32,
+    /// Its start time in clock ticks since boot.
+    pub start: u64,
+}
+
+/// The boot and the pid namespace of this process: the world in which a pid means something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct World {
+    /// See [`ProcessIdentity::boot_id`].
+    pub boot_id: String,
+    /// See [`ProcessIdentity::pid_ns`].
+    pub pid_ns: u64,
+}
+
+/// What is known of a process that was recorded earlier.
+#[derive(Debug)]
+pub enum Liveness {
+    /// It is there; the descriptor becomes readable when it ends, and stands for it and no other.
+    Alive(OwnedFd),
+    /// It is gone.
+    Dead,
+    /// It belongs to another boot, so it is gone, and what it did may not have reached the disk.
+    OtherBoot,
+    /// It belongs to another pid namespace: nothing can be said, and nothing may be signaled.
+    Foreign,
+}
+
+impl World {
+    /// The world of this process. Errors: /proc is not readable.
+    pub fn current() -> io::Result<Self> {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let pid_ns = fs::metadata("/proc/self/ns/pid")?.ino();
+        Ok(Self {
+            boot_id: boot_id.trim().to_owned(),
+            pid_ns,
+        })
+    }
+
+    /// The identity of the living process `pid`. Errors: there is none, or /proc is not readable.
+    pub fn identify(&self, pid: i32) -> io::Result<ProcessIdentity> {
+        Ok(ProcessIdentity {
+            boot_id: self.boot_id.clone(),
+            pid_ns: self.pid_ns,
+            pid,
+            start: ProcessStat::of(pid)?.start,
+        })
+    }
+
+    /// Looks whether the recorded process is still there.
+    pub fn look_up(&self, process: &ProcessIdentity) -> Liveness {
+        if process.boot_id != self.boot_id {
+            return Liveness::OtherBoot;
+        }
+        if process.pid_ns != self.pid_ns {
+            return Liveness::Foreign;
+        }
+        match open_verified(process.pid, process.start) {
+            Some(pidfd) => Liveness::Alive(pidfd),
+            None => Liveness::Dead,
+        }
+    }
+}
+
+/// A descriptor for process `pid` if it started at `start`. The descriptor is opened first and the
+/// start time read after it, so the number cannot change hands in between.
+pub fn open_verified(pid: i32, start: u64) -> Option<OwnedFd> {
+    if pid <= 1 {
+        return None;
+    }
+    let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    let found = ProcessStat::of(pid).ok()?;
+    (found.start == start).then_some(pidfd)
+}
+
+/// A descriptor for this process's own child `pid`. Errors: see pidfd_open(2).
+pub fn open_child(pid: i32) -> io::Result<OwnedFd> {
+    let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Sends SIGTERM to the process of `pidfd`; one that has ended is no error.
+pub fn terminate(pidfd: &OwnedFd) {
+    send(pidfd, Signal::TERM);
+}
+
+/// Sends the signal with this number through `pidfd`; a process that has ended is no error.
+pub fn signal(pidfd: &OwnedFd, number: i32) {
+    if let Some(signal) = Signal::from_named_raw(number) {
+        send(pidfd, signal);
+    }
+}
+
+fn send(pidfd: &OwnedFd, signal: Signal) {
+    // The only failures are that it has ended, or that it became another user's (setuid), and
+    // then there is nothing that could be done.
+    let _ = pidfd_send_signal(pidfd, signal);
+}
+
+/// A part of `/proc/PID/stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessStat {
+    /// Whether it has ended and only waits for its parent.
+    pub zombie: bool,
+    /// The parent's pid.
+    pub parent: i32,
+    /// The process group.
+    pub group: i32,
+    /// The session.
+    pub session: i32,
+    /// The start time in clock ticks since boot.
+    pub start: u64,
+}
+
+impl ProcessStat {
+    /// Reads it. Errors: no such process, or a line that no known kernel writes.
+    pub fn of(pid: i32) -> io::Result<Self> {
+        let text = fs::read(format!("/proc/{pid}/stat"))?;
+        Self::parse(&text).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is malformed")))
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        // The name in field 2 may hold anything, parentheses and spaces too.
+        let after_name = text.iter().rposition(|byte| *byte == b')')? + 1;
+        let rest = std::str::from_utf8(&text[after_name..]).ok()?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let number = |field: usize| fields.get(field - 3)?.parse::<i64>().ok();
+        Some(Self {
+            zombie: matches!(*fields.first()?, "Z" | "X"),
+            parent: number(4)? as i32,
+            group: number(5)? as i32,
+            session: number(6)? as i32,
+            start: fields.get(22 - 3)?.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let line = b"42 (a) b (c) S 7 42 40 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9876 0 0";
+        let stat = ProcessStat::parse(line).unwrap();
+        assert_eq!((stat.parent, stat.group, stat.session), (7, 42, 40));
+        assert_eq!(stat.start, 9876);
+        assert!(!stat.zombie);
+    }
+
+    #[test]
+    fn a_reused_pid_is_another_process() {
+        let world = World::current().unwrap();
+        let me = world.identify(std::process::id() as i32).unwrap();
+        assert!(matches!(world.look_up(&me), Liveness::Alive(_)));
+        let other = ProcessIdentity {
+            start: me.start + 1,
+            ..me.clone()
+        };
+        assert!(matches!(world.look_up(&other), Liveness::Dead));
+        let rebooted = ProcessIdentity {
+            boot_id: "another".into(),
+            ..me.clone()
+        };
+        assert!(matches!(world.look_up(&rebooted), Liveness::OtherBoot));
+        let container = ProcessIdentity { pid_ns: 1, ..me };
+        assert!(matches!(world.look_up(&container), Liveness::Foreign));
+    }
+}

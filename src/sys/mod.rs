@@ -1,0 +1,16 @@
+//! The operating system: the only room that names nix, rustix, libc and signal-hook.
+//!
+//! Nothing here knows runs or attempts. What is Linux's own (pidfd, /proc, timerfd, epoll, open
+//! file description locks) stays here, so that another Unix can come.
+
+pub mod failpoint;
+pub mod files;
+pub mod identity;
+pub mod lock;
+pub mod poll;
+pub mod process;
+pub mod signal;
+pub mod socket;
+pub mod spawn;
+pub mod terminal;
+pub mod timer;

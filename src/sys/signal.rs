@@ -1,0 +1,98 @@
+//! Signals as data: a handler sets a flag and writes one byte, the loop reads both.
+//!
+//! Handlers, not signalfd: a blocked mask and an ignored signal would be inherited by every
+//! command, a handler is reset by exec.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::libc;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
+
+pub use nix::libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+
+/// Signals that were caught since the last look.
+#[derive(Debug)]
+pub struct Signals {
+    wake: UnixStream,
+    flags: Vec<(i32, Arc<AtomicBool>)>,
+}
+
+impl Signals {
+    /// Catches `numbers` from now on, until the process ends. Errors: see sigaction(2).
+    pub fn catch(numbers: &[i32]) -> io::Result<Self> {
+        let (wake, ring) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let mut flags = Vec::new();
+        for number in numbers {
+            let flag = Arc::new(AtomicBool::new(false));
+            // The flag is registered first: when the byte arrives, it is set.
+            signal_hook::flag::register(*number, Arc::clone(&flag))?;
+            signal_hook::low_level::pipe::register(*number, ring.try_clone()?)?;
+            flags.push((*number, flag));
+        }
+        Ok(Self { wake, flags })
+    }
+
+    /// The numbers that came since the last call, each once.
+    pub fn take(&self) -> Vec<i32> {
+        let mut bytes = [0; 64];
+        // Emptied before the flags are read: a signal in between wakes once more, never less.
+        while matches!((&self.wake).read(&mut bytes), Ok(count) if count > 0) {}
+        let set = |flag: &AtomicBool| flag.swap(false, Ordering::SeqCst);
+        let came = self.flags.iter().filter(|(_, flag)| set(flag));
+        came.map(|(number, _)| *number).collect()
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+/// Undoes what a parent did to signals: nothing is blocked, and nothing is ignored but SIGPIPE,
+/// which Rust ignores in every program and resets in every child that it starts.
+pub fn reset_inherited() -> io::Result<()> {
+    for number in 1..=libc::SIGRTMAX() {
+        // 32 and 33 are glibc's own.
+        if matches!(number, SIGKILL | libc::SIGSTOP | libc::SIGPIPE | 32 | 33) {
+            continue;
+        }
+        // SAFETY: `old` is a valid out-pointer for the whole call, a null action only asks; then
+        // SIG_DFL, which runs no code of ours, replaces SIG_IGN alone.
+        unsafe {
+            let mut old: libc::sigaction = std::mem::zeroed();
+            let asked = libc::sigaction(number, std::ptr::null(), &mut old);
+            if asked == 0 && old.sa_sigaction == libc::SIG_IGN {
+                libc::signal(number, libc::SIG_DFL);
+            }
+        }
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}
+
+/// Lets a broken pipe end the program, as it ends `cat`: for verbs that only read and print.
+pub fn die_of_broken_pipe() {
+    // SAFETY: SIG_DFL runs no code of ours, and no other thread exists yet.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+}
+
+/// Does the caller of this process want SIGINT, SIGHUP or SIGTERM ignored (as `nohup` does)?
+pub fn is_ignored(number: i32) -> bool {
+    // SAFETY: `old` is a valid out-pointer for the whole call, and a null action only asks.
+    unsafe {
+        let mut old: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(number, std::ptr::null(), &mut old) == 0
+            && old.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// The name of signal `number`, such as `SIGKILL`.
+pub fn name(number: i32) -> Option<&'static str> {
+    Signal::try_from(number).ok().map(Signal::as_str)
+}

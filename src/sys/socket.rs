@@ -1,0 +1,146 @@
+//! Unix sockets: the doorbell, and the pair between a daemon and a shim.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use nix::errno::Errno;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::socket::{
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+    UnixAddr, bind, connect, listen, recvmsg, sendmsg, socket, socketpair,
+};
+
+/// Listens at `name` in the open folder `dir`, so that a long path is no obstacle. The address
+/// must be free. Errors: see bind(2).
+pub fn listen_in(dir: &File, name: &str) -> io::Result<UnixListener> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    bind(fd.as_raw_fd(), &address(dir, name)?)?;
+    listen(&fd, Backlog::MAXCONN)?;
+    Ok(UnixListener::from(fd))
+}
+
+/// What came of an attempt to connect.
+#[derive(Debug)]
+pub enum Connected {
+    /// Somebody listens; the stream does not block.
+    Yes(UnixStream),
+    /// Somebody listens and has so many callers waiting that this one could not queue up.
+    Full,
+    /// Nobody listens.
+    No,
+}
+
+/// Connects to `name` in the open folder `dir` without ever blocking. Errors: see connect(2).
+pub fn connect_in(dir: &File, name: &str) -> io::Result<Connected> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    match connect(fd.as_raw_fd(), &address(dir, name)?) {
+        Ok(()) => Ok(Connected::Yes(UnixStream::from(fd))),
+        Err(Errno::EAGAIN) => Ok(Connected::Full),
+        Err(Errno::ENOENT | Errno::ECONNREFUSED) => Ok(Connected::No),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn address(dir: &File, name: &str) -> io::Result<UnixAddr> {
+    let path = format!("/proc/self/fd/{}/{name}", dir.as_fd().as_raw_fd());
+    Ok(UnixAddr::new(path.as_str())?)
+}
+
+/// Two ends of a connection that keeps the borders of messages.
+pub fn message_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    Ok(socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        flags,
+    )?)
+}
+
+/// A message up to this size travels in the socket; a larger one in a memory file beside it, so
+/// that sending never blocks: the kernel's default send buffer is 212,992 bytes (socket(7)).
+const INLINE_MAX: usize = 64 * 1024;
+
+/// Sends one message without blocking. Errors: the other end is gone, or no memory.
+pub fn send_message(socket: impl AsFd, message: &[u8]) -> io::Result<()> {
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let fd = socket.as_fd().as_raw_fd();
+    if message.len() <= INLINE_MAX {
+        sendmsg::<()>(fd, &[IoSlice::new(message)], &[], flags, None)?;
+        return Ok(());
+    }
+    let mut memory = File::from(memfd_create("retrier-message", MFdFlags::MFD_CLOEXEC)?);
+    memory.write_all(message)?;
+    memory.rewind()?;
+    let fds = [memory.as_raw_fd()];
+    let control = [ControlMessage::ScmRights(&fds)];
+    sendmsg::<()>(fd, &[IoSlice::new(&[0])], &control, flags, None)?;
+    Ok(())
+}
+
+/// Receives one message. `Ok(None)`: the other end is closed. Errors: `WouldBlock` when there is
+/// none and `wait` is false.
+pub fn receive_message(socket: impl AsFd, wait: bool) -> io::Result<Option<Vec<u8>>> {
+    let mut inline = vec![0; INLINE_MAX];
+    let mut control = nix::cmsg_space!([RawFd; 1]);
+    let mut flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    if !wait {
+        flags |= MsgFlags::MSG_DONTWAIT;
+    }
+    let mut buffers = [IoSliceMut::new(&mut inline)];
+    let fd = socket.as_fd().as_raw_fd();
+    let (count, memory) = loop {
+        match recvmsg::<()>(fd, &mut buffers, Some(&mut control), flags) {
+            Ok(received) => break (received.bytes, passed_file(received.cmsgs()?)),
+            Err(Errno::EINTR) => {}
+            // The other end died with a message of ours unread.
+            Err(Errno::ECONNRESET) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        }
+    };
+    if let Some(mut memory) = memory {
+        let mut message = Vec::new();
+        memory.read_to_end(&mut message)?;
+        return Ok(Some(message));
+    }
+    inline.truncate(count);
+    Ok((count > 0).then_some(inline))
+}
+
+fn passed_file(control: impl Iterator<Item = ControlMessageOwned>) -> Option<File> {
+    let mut passed = None;
+    for message in control {
+        if let ControlMessageOwned::ScmRights(fds) = message {
+            for fd in fds {
+                // SAFETY: the kernel has just made this descriptor for us, and nobody else knows
+                // its number.
+                passed = Some(unsafe { File::from_raw_fd(fd) });
+            }
+        }
+    }
+    passed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_any_size_arrives_whole_and_the_end_is_seen() {
+        let (left, right) = message_pair().unwrap();
+        for size in [1, INLINE_MAX, INLINE_MAX + 1, 3_000_000] {
+            let message = vec![b'x'; size];
+            send_message(&left, &message).unwrap();
+            assert_eq!(receive_message(&right, true).unwrap(), Some(message));
+        }
+        let error = receive_message(&right, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        drop(left);
+        assert_eq!(receive_message(&right, true).unwrap(), None);
+        assert!(send_message(&right, b"x").is_err());
+    }
+}

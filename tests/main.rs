@@ -1,0 +1,24 @@
+//! Black-box tests of `retrier`: one module per behaviour, all in one program, so that it links once.
+
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "a tool kit: it may hold a tool that no test needs at the moment"
+)]
+mod support;
+
+mod backoff;
+mod cancel;
+mod clean_child;
+mod cleanup;
+mod crash;
+mod daemon;
+mod generated;
+mod harness;
+mod hooks;
+mod looking;
+mod machine;
+mod outcomes;
+mod submit;
+mod tidy;
+mod transfer;

@@ -16,6 +16,7 @@
 mod call;
 mod clock;
 mod daemon;
+mod generated;
 mod guard;
 mod home;
 mod http;
@@ -27,6 +28,7 @@ mod wait;
 pub use call::{Call, Output, Running};
 pub use clock::FakeClock;
 pub use daemon::Daemon;
+pub use generated::assert_generated;
 pub use home::Home;
 pub use http::HttpServer;
 pub use journal::{Entry, Journal, Mark};

@@ -1,0 +1,132 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_retrier_global_optspecs
+    string join \n db= h/help V/version
+end
+
+function __fish_retrier_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_retrier_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_retrier_using_subcommand
+    set -l cmd (__fish_retrier_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c retrier -n "__fish_retrier_needs_command" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_needs_command" -s V -l version -d 'Print version'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "run" -d 'Store a command and have it run until it succeeds'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "wait" -d 'Wait until runs have ended'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "status" -d 'Show runs: state, attempts, result'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "list" -d 'List runs, the newest first'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "logs" -d 'Print what a run\'s command wrote'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "cancel" -d 'Cancel runs, and end what is running of them'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "cleanup" -d 'Forget finished runs, with their output'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "daemon" -d 'Serve the database: start what is due, settle what has ended'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l shell -d 'Have /bin/sh run LINE' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l cwd -d 'Run it in DIR instead of the current folder' -r -f -a "(__fish_complete_directories)"
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l env -d 'Set a variable of its environment; may be given again' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l stdin -d 'Keep FILE (- is standard input, at most 16 MiB) and give it to every attempt as its stdin' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l name -d 'A name for people and for `list --name`' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l on-complete -d 'Have /bin/sh run LINE when the run has ended, with the result as JSON on its stdin' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-failures -d 'Retry it N times, so that it is attempted N+1 times at the most [default: 4]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-attempts -d 'Attempt it N times in all at the most' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l initial-backoff -d 'The exponential term before the first retry [default: 250ms; 0 with --constant or --linear]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l base -d 'The factor of the exponential term from one retry to the next' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l constant -d 'Wait D more before every retry' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l linear -d 'Wait n times D more before retry n' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-backoff -d 'Wait no longer than D' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l jitter -d 'Multiply each wait by a random factor from 1-F to 1+F' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l timeout -d 'End an attempt that runs longer than D' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l delay -d 'Start it after D' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l at -d 'Start it at a time such as 2026-01-31T23:59:59+01:00' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-env -d 'Give it HOME, USER, SHELL and PATH alone, and what --env says'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-check -d 'Store it although the command cannot be found now'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l forever -d 'Retry it until it succeeds'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -s w -l wait -d 'Wait until it has ended; print the last attempt\'s output, exit with its code'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l stream -d 'With --wait: pass the output of all attempts on while they run'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-daemon-start -d 'Do not start a daemon when there is none'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -s q -l quiet -d 'Print no notes and no progress'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l json -d 'Print JSON: the id, or with --wait the run as `status --json` does'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand wait" -l timeout -d 'Give up waiting after D; the runs are left alone' -r
+complete -c retrier -n "__fish_retrier_using_subcommand wait" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand wait" -l stream -d 'Pass the output of all attempts on while they run'
+complete -c retrier -n "__fish_retrier_using_subcommand wait" -s q -l quiet -d 'Print no notes and no progress'
+complete -c retrier -n "__fish_retrier_using_subcommand wait" -l json -d 'Print each run as `status --json` does when it has ended, instead of its output'
+complete -c retrier -n "__fish_retrier_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand status" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand status" -l json -d 'Print one JSON object per run'
+complete -c retrier -n "__fish_retrier_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand list" -l state -d 'Those in this state alone: scheduled, queued, running, succeeded, failed or canceled' -r
+complete -c retrier -n "__fish_retrier_using_subcommand list" -l name -d 'Those of this name alone' -r
+complete -c retrier -n "__fish_retrier_using_subcommand list" -s n -l limit -d 'At most N' -r
+complete -c retrier -n "__fish_retrier_using_subcommand list" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand list" -l json -d 'Print one JSON object per line'
+complete -c retrier -n "__fish_retrier_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand logs" -l attempt -d 'Of attempt N' -r
+complete -c retrier -n "__fish_retrier_using_subcommand logs" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand logs" -l stdout -d 'What it wrote to stdout alone'
+complete -c retrier -n "__fish_retrier_using_subcommand logs" -l stderr -d 'What it wrote to stderr alone, on stdout'
+complete -c retrier -n "__fish_retrier_using_subcommand logs" -s f -l follow -d 'Go on over retries until the run has ended'
+complete -c retrier -n "__fish_retrier_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand cancel" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -l older-than -d 'All runs that ended longer than D ago' -r
+complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -l state -d 'Only those that succeeded, failed or were canceled' -r
+complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l parallel -d 'Run at most N attempts at once' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l retention -d 'Forget runs that ended longer than D ago; 0 keeps them for ever' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l until-idle -d 'Exit when no run is unfinished, or has been for D' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l detach -d 'Go into the background, and log to FILE.d/daemon.log'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l detached -d 'This process is the one in the background'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l automatic -d 'A client has started it'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -f -a "status" -d 'Say whether one runs; exit 1 when none does'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l drain -d 'Start nothing more and wait until the running attempts have ended'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l kill -d 'End the running attempts first; they are interrupted, not charged, and run again later'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from status" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "status" -d 'Say whether one runs; exit 1 when none does'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c retrier -n "__fish_retrier_using_subcommand completions" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand man" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "run" -d 'Store a command and have it run until it succeeds'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "wait" -d 'Wait until runs have ended'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "status" -d 'Show runs: state, attempts, result'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "list" -d 'List runs, the newest first'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "logs" -d 'Print what a run\'s command wrote'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "cancel" -d 'Cancel runs, and end what is running of them'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "cleanup" -d 'Forget finished runs, with their output'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "daemon" -d 'Serve the database: start what is due, settle what has ended'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "status" -d 'Say whether one runs; exit 1 when none does'

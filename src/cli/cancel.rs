@@ -1,5 +1,7 @@
 //! `retrier cancel`: from the moment it exits with 0 the runs are canceled for good.
 
+use anyhow::bail;
+
 use crate::clock;
 use crate::model::{Event, HookChange, Refusal, RunId, next};
 use crate::store::{Facts, Store};
@@ -11,21 +13,21 @@ use super::failure::{Failure, code, first_of};
 use super::out;
 
 /// Cancels runs.
-pub fn cancel(client: &Client, args: &CancelArgs) -> Result<u8, Failure> {
+pub fn cancel(client: &Client, args: &CancelArgs) -> anyhow::Result<u8> {
     let mut store = client.existing()?;
     let mut codes = Vec::new();
     for id in &args.ids {
         let canceled = match &mut store {
             Some(store) => one(client, store, *id),
-            None => Err(client.no_run(*id)),
+            None => Err(client.no_run(*id).into()),
         };
-        codes.push(canceled.unwrap_or_else(|failure| out::failure(&failure)));
+        codes.push(canceled.unwrap_or_else(out::failure));
     }
     Ok(first_of(&codes))
 }
 
 /// Cancels run `id`, durably; a daemon ends what is running of it.
-pub fn one(client: &Client, store: &mut Store, id: RunId) -> Result<u8, Failure> {
+pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<u8> {
     let mut ring = client.ring();
     ring.mark_changed(&[id]);
     let now = clock::now();
@@ -42,13 +44,13 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> Result<u8, Failure>
         Err(Refusal::AlreadyEnded | Refusal::Stale | Refusal::NotDue) => {
             let word = run.state.status(now).word();
             let message = format!("run {id} has ended before: {word}");
-            return Err(Failure::new(code::STATE, message));
+            bail!(Failure::new(code::STATE, message));
         }
     };
     pass.apply(id, &run, &transition, now, Facts::None)?;
-    reach("cancel_before_commit")?;
+    failpoint::reach("cancel_before_commit")?;
     pass.commit()?;
-    reach("cancel_committed")?;
+    failpoint::reach("cancel_committed")?;
     store.sync()?;
     drop(ring);
     let alive = transition.state.open_attempt().is_some();
@@ -63,8 +65,4 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> Result<u8, Failure>
     };
     out::note_to_terminal(&format!("run {id} canceled{rest}"));
     Ok(code::DONE)
-}
-
-fn reach(name: &str) -> Result<(), Failure> {
-    failpoint::reach(name).map_err(|error| Failure::new(code::FAILED, error.to_string()))
 }

@@ -7,6 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, bail};
+
 use crate::model::{Environment, Spec, Start};
 use crate::sys::files::{arguments_max, current_umask, own_user};
 use crate::sys::spawn::{path_bytes, resolve};
@@ -39,7 +41,7 @@ const OURS: &[&str] = &[
 ];
 
 /// The run that `args` ask for. Errors: it could never run, or what it needs cannot be read.
-pub fn spec(args: &RunArgs) -> Result<Spec, Failure> {
+pub fn spec(args: &RunArgs) -> anyhow::Result<Spec> {
     let command = command(args);
     let cwd = cwd(args)?;
     let environment = environment(args);
@@ -76,9 +78,8 @@ fn command(args: &RunArgs) -> Vec<Vec<u8>> {
     }
 }
 
-fn cwd(args: &RunArgs) -> Result<PathBuf, Failure> {
-    let current = env::current_dir()
-        .map_err(|error| Failure::new(code::FAILED, format!("the current folder: {error}")))?;
+fn cwd(args: &RunArgs) -> anyhow::Result<PathBuf> {
+    let current = env::current_dir().context("the current folder")?;
     let cwd = args
         .cwd
         .as_ref()
@@ -87,9 +88,9 @@ fn cwd(args: &RunArgs) -> Result<PathBuf, Failure> {
         Ok(found) if found.is_dir() => Ok(cwd),
         Ok(_) if !args.no_check => {
             let error = io::Error::from(io::ErrorKind::NotADirectory);
-            Err(Failure::io(&cwd, &error))
+            Err(error).context(cwd.display().to_string())
         }
-        Err(error) if !args.no_check => Err(Failure::io(&cwd, &error)),
+        Err(error) if !args.no_check => Err(error).context(cwd.display().to_string()),
         Ok(_) | Err(_) => Ok(cwd),
     }
 }
@@ -136,19 +137,19 @@ fn bare_environment() -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// Refuses at once what the kernel would refuse at every attempt.
-fn check_size(command: &[Vec<u8>], environment: &Environment) -> Result<(), Failure> {
+fn check_size(command: &[Vec<u8>], environment: &Environment) -> anyhow::Result<()> {
     if let Some(long) = command.iter().find(|word| word.len() > STRING_MAX) {
         let message = format!(
             "an argument of {} bytes is too long, the kernel takes {STRING_MAX}",
             long.len()
         );
-        return Err(Failure::new(code::USAGE, message).hint("--stdin FILE takes up to 16 MiB"));
+        bail!(Failure::new(code::USAGE, message).hint("--stdin FILE takes up to 16 MiB"));
     }
     for (key, value) in environment.pairs() {
         if key.len() + 1 + value.len() > STRING_MAX {
             let key = String::from_utf8_lossy(key);
             let message = format!("the variable {key} is longer than {STRING_MAX} bytes");
-            return Err(Failure::new(code::USAGE, message).hint("--no-env leaves it out"));
+            bail!(Failure::new(code::USAGE, message).hint("--no-env leaves it out"));
         }
     }
     // Each string has its NUL and a pointer to it.
@@ -161,42 +162,42 @@ fn check_size(command: &[Vec<u8>], environment: &Environment) -> Result<(), Fail
             "arguments and environment of {total} bytes are too long, the kernel takes {}",
             arguments_max()
         );
-        return Err(Failure::new(code::USAGE, message));
+        bail!(Failure::new(code::USAGE, message));
     }
     Ok(())
 }
 
-fn check_command(
-    command: &[Vec<u8>],
-    environment: &Environment,
-    cwd: &Path,
-) -> Result<(), Failure> {
+fn check_command(command: &[Vec<u8>], environment: &Environment, cwd: &Path) -> anyhow::Result<()> {
     let name = command.first().map_or(&[][..], Vec::as_slice);
     match resolve(name, environment.get(b"PATH"), cwd) {
         Ok(_) => Ok(()),
         Err(unresolved) => {
             let name = String::from_utf8_lossy(name);
             let message = format!("{name}: {}", unresolved.words());
-            Err(Failure::new(unresolved.exit_code(), message)
-                .hint("nothing was stored; --no-check stores it all the same"))
+            bail!(
+                Failure::new(unresolved.exit_code(), message)
+                    .hint("nothing was stored; --no-check stores it all the same")
+            )
         }
     }
 }
 
-fn stdin(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |error| Failure::io(path, &error);
+fn stdin(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let named = || path.display().to_string();
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
         let limited = io::stdin().lock().take(STDIN_MAX + 1);
-        read_to_end(limited, &mut bytes).map_err(failed)?;
+        read_to_end(limited, &mut bytes).with_context(named)?;
     } else {
-        let file = File::open(path).map_err(failed)?;
-        read_to_end(file.take(STDIN_MAX + 1), &mut bytes).map_err(failed)?;
+        let file = File::open(path).with_context(named)?;
+        read_to_end(file.take(STDIN_MAX + 1), &mut bytes).with_context(named)?;
     }
     if bytes.len() as u64 > STDIN_MAX {
         let message = format!("{}: the input is larger than 16 MiB", path.display());
-        return Err(Failure::new(code::FAILED, message)
-            .hint("have the command read the file itself, with --shell 'command < file'"));
+        bail!(
+            Failure::new(code::FAILED, message)
+                .hint("have the command read the file itself, with --shell 'command < file'")
+        );
     }
     Ok(bytes)
 }

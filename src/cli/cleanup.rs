@@ -1,5 +1,7 @@
 //! `retrier cleanup`: forget finished runs.
 
+use anyhow::bail;
+
 use crate::clock;
 use crate::daemon::upkeep::{RUNS_MAX, empty_trash};
 use crate::model::RunId;
@@ -12,10 +14,13 @@ use super::failure::{Failure, code, first_of};
 use super::out;
 
 /// Forgets the runs that are named, or all that ended long enough ago.
-pub fn cleanup(client: &Client, args: &CleanupArgs) -> Result<u8, Failure> {
+pub fn cleanup(client: &Client, args: &CleanupArgs) -> anyhow::Result<u8> {
     let mut store = client.existing()?;
     let Some(store) = &mut store else {
-        let codes = args.ids.iter().map(|id| out::failure(&client.no_run(*id)));
+        let codes = args
+            .ids
+            .iter()
+            .map(|id| out::failure(client.no_run(*id).into()));
         return Ok(first_of(&codes.collect::<Vec<_>>()));
     };
     let codes = match args.older_than {
@@ -37,39 +42,37 @@ pub fn cleanup(client: &Client, args: &CleanupArgs) -> Result<u8, Failure> {
         None => args
             .ids
             .iter()
-            .map(|id| one(client, store, *id).unwrap_or_else(|failure| out::failure(&failure)))
+            .map(|id| one(client, store, *id).unwrap_or_else(out::failure))
             .collect(),
     };
     store.sync()?;
-    reach("cleanup_committed")?;
+    failpoint::reach("cleanup_committed")?;
     empty_trash(store)?;
     Ok(first_of(&codes))
 }
 
-fn one(client: &Client, store: &mut Store, id: RunId) -> Result<u8, Failure> {
+fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<u8> {
     let mut ring = client.ring();
     ring.mark_changed(&[id]);
     let pass = store.begin()?;
-    let refuse = |text: String| Err(Failure::new(code::STATE, text));
-    match pass.remove(id)? {
-        Removed::Done => {}
-        Removed::Unfinished => {
-            return refuse(format!("run {id} has not ended"))
-                .map_err(|failure| failure.hint(format!("`retrier cancel {id}` ends it")));
-        }
-        Removed::Closing => {
-            return refuse(format!(
-                "run {id} is canceled, and its attempt is still being ended"
-            ));
-        }
-        Removed::HookUnfinished(hook) => {
-            return refuse(format!("the hook of run {id}, run {hook}, has not ended"));
-        }
+    let refused = match pass.remove(id)? {
+        Removed::Done => None,
+        Removed::Unfinished => Some(
+            Failure::new(code::STATE, format!("run {id} has not ended"))
+                .hint(format!("`retrier cancel {id}` ends it")),
+        ),
+        Removed::Closing => Some(Failure::new(
+            code::STATE,
+            format!("run {id} is canceled, and its attempt is still being ended"),
+        )),
+        Removed::HookUnfinished(hook) => Some(Failure::new(
+            code::STATE,
+            format!("the hook of run {id}, run {hook}, has not ended"),
+        )),
+    };
+    if let Some(refused) = refused {
+        bail!(refused);
     }
     pass.commit()?;
     Ok(code::DONE)
-}
-
-fn reach(name: &str) -> Result<(), Failure> {
-    failpoint::reach(name).map_err(|error| Failure::new(code::FAILED, error.to_string()))
 }

@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, bail};
+
 use crate::daemon::doorbell::Ring;
 use crate::daemon::launch;
 use crate::model::RunId;
@@ -19,10 +21,10 @@ pub struct Client {
 
 impl Client {
     /// A client of the database at `db`, or of the default one. Errors: there is no home folder.
-    pub fn new(db: Option<&Path>) -> Result<Self, Failure> {
+    pub fn new(db: Option<&Path>) -> anyhow::Result<Self> {
         let path = match db {
             Some(path) if path.as_os_str().is_empty() => {
-                return Err(Failure::new(
+                bail!(Failure::new(
                     code::USAGE,
                     "the name of the database is empty",
                 ));
@@ -30,36 +32,36 @@ impl Client {
             Some(path) => path.to_owned(),
             None => default_database()?,
         };
-        let absolute = std::path::absolute(&path).map_err(|error| Failure::io(&path, &error))?;
+        let absolute = std::path::absolute(&path).with_context(|| path.display().to_string())?;
         Ok(Self {
             folder: Folder::of(&absolute),
         })
     }
 
     /// The store, made when it is not there.
-    pub fn create(&self) -> Result<Store, Failure> {
+    pub fn create(&self) -> anyhow::Result<Store> {
         self.opened(Store::open(&self.folder, Access::Create)?)
     }
 
     /// The store; `None` when nothing was ever stored.
-    pub fn existing(&self) -> Result<Option<Store>, Failure> {
+    pub fn existing(&self) -> anyhow::Result<Option<Store>> {
         Ok(Store::open(&self.folder, Access::Existing)?)
     }
 
     /// The store that must hold run `id`.
-    pub fn holding(&self, id: RunId) -> Result<Store, Failure> {
-        self.existing()?.ok_or_else(|| self.no_run(id))
+    pub fn holding(&self, id: RunId) -> anyhow::Result<Store> {
+        Ok(self.existing()?.ok_or_else(|| self.no_run(id))?)
     }
 
-    fn opened(&self, store: Option<Store>) -> Result<Store, Failure> {
+    fn opened(&self, store: Option<Store>) -> anyhow::Result<Store> {
         let path = self.folder.database().display();
-        store.ok_or_else(|| Failure::new(code::FAILED, format!("{path} is gone")))
+        store.with_context(|| format!("{path} is gone"))
     }
 
-    /// The failure that run `id` is not stored.
-    pub fn no_run(&self, id: RunId) -> Failure {
+    /// The error that run `id` is not stored.
+    pub fn no_run(&self, id: RunId) -> StoreError {
         let path = self.folder.database().to_owned();
-        StoreError::NoRun { id, path }.into()
+        StoreError::NoRun { id, path }
     }
 
     /// The connection to the daemon's doorbell.
@@ -68,10 +70,11 @@ impl Client {
     }
 
     /// Starts a daemon when there is none. To be called after the commit that it is to see.
-    pub fn ensure_daemon(&self) -> Result<(), Failure> {
+    pub fn ensure_daemon(&self) -> anyhow::Result<()> {
         launch::ensure(&self.folder).map_err(|error| {
             Failure::new(code::FAILED, format!("cannot start a daemon: {error}"))
                 .hint("`retrier daemon` in the foreground shows what is wrong")
+                .into()
         })
     }
 }
@@ -79,7 +82,7 @@ impl Client {
 /// `$XDG_STATE_HOME/retrier/retrier.db`, by default below the home folder, which is looked up in
 /// the user database when HOME is not set. Relative values are ignored, as the XDG specification
 /// demands.
-fn default_database() -> Result<PathBuf, Failure> {
+fn default_database() -> anyhow::Result<PathBuf> {
     let absolute = |path: PathBuf| path.is_absolute().then_some(path);
     let state = env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)

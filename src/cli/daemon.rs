@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
+use anyhow::{Context, anyhow, bail};
+
 use crate::clock;
 use crate::daemon::holder::{self, Holder};
 use crate::daemon::launch::{self, READY};
-use crate::daemon::serve::{Config, serve};
+use crate::daemon::serve::{Config, ServeError, serve};
 use crate::store::{Access, Store};
 use crate::sys::files::set_umask;
 use crate::sys::identity::{open_verified, signal};
@@ -17,11 +19,11 @@ use crate::sys::signal::{SIGTERM, SIGUSR1, SIGUSR2, reset_inherited};
 
 use super::args::{DaemonArgs, DaemonVerb, StopArgs};
 use super::client::Client;
-use super::failure::{Failure, code};
+use super::failure::{Failure, HELD_HINT, code};
 use super::{out, render};
 
 /// Serves the database, or acts on the daemon that does.
-pub fn daemon(client: &Client, args: &DaemonArgs) -> Result<u8, Failure> {
+pub fn daemon(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
     match &args.verb {
         Some(DaemonVerb::Stop(stop)) => return stop_daemon(client, stop),
         Some(DaemonVerb::Status) => return daemon_status(client),
@@ -30,15 +32,14 @@ pub fn daemon(client: &Client, args: &DaemonArgs) -> Result<u8, Failure> {
     if args.detach {
         return detach(client, args);
     }
-    let system = |error: io::Error| Failure::new(code::FAILED, format!("cannot serve: {error}"));
     if args.detached {
         new_session();
     }
     // SAFETY: nothing was opened yet in this process; std keeps no descriptor from 3 on.
-    unsafe { close_inherited(&[]) }.map_err(system)?;
-    reset_inherited().map_err(system)?;
+    unsafe { close_inherited(&[]) }.context("cannot serve")?;
+    reset_inherited().context("cannot serve")?;
     set_umask(0o077);
-    std::env::set_current_dir("/").map_err(system)?;
+    std::env::set_current_dir("/").context("cannot serve")?;
     crate::daemon::log::start();
     let config = Config {
         parallel: args.parallel as usize,
@@ -47,12 +48,16 @@ pub fn daemon(client: &Client, args: &DaemonArgs) -> Result<u8, Failure> {
         automatic: args.automatic,
     };
     let detached = args.detached;
-    serve(&client.folder, config, || {
+    let served = serve(&client.folder, config, || {
         if detached {
             say_ready();
         }
-    })?;
-    Ok(code::DONE)
+    });
+    match served {
+        // Several clients can start a daemon at once; who was faster serves them all.
+        Err(ServeError::Held(_)) if args.automatic => Ok(code::STATE),
+        other => Ok(other.map(|()| code::DONE)?),
+    }
 }
 
 /// Tells whoever started this daemon that it serves, and lets go of the pipe.
@@ -65,11 +70,11 @@ fn say_ready() {
     let _ = replace_stdio();
 }
 
-fn detach(client: &Client, args: &DaemonArgs) -> Result<u8, Failure> {
+fn detach(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
     // Made here, so that a database that cannot be used is refused in front of the user.
     drop(Store::open(&client.folder, Access::Create)?);
     if let Some(holder) = look(client)?.filter(|holder| !holder.automatic) {
-        return Err(held(&holder));
+        bail!(held(&holder));
     }
     let mut arguments: Vec<OsString> = vec![
         format!("--parallel={}", args.parallel).into(),
@@ -79,21 +84,20 @@ fn detach(client: &Client, args: &DaemonArgs) -> Result<u8, Failure> {
         arguments.push(format!("--until-idle={}ms", stay.as_millis()).into());
     }
     launch::detached(&client.folder, &arguments)
-        .map_err(|error| Failure::new(code::FAILED, format!("cannot start a daemon: {error}")))?;
+        .map_err(|error| anyhow!("cannot start a daemon: {error}"))?;
     Ok(code::DONE)
 }
 
 fn held(holder: &Holder) -> Failure {
     let message = format!("a daemon holds this database, pid {}", holder.process.pid);
-    Failure::new(code::STATE, message)
-        .hint("`retrier daemon stop` ends it; running attempts live on")
+    Failure::new(code::STATE, message).hint(HELD_HINT)
 }
 
-fn look(client: &Client) -> Result<Option<Holder>, Failure> {
-    holder::find(&client.folder).map_err(|error| Failure::io(&client.folder.lock(), &error))
+fn look(client: &Client) -> anyhow::Result<Option<Holder>> {
+    holder::find(&client.folder).with_context(|| client.folder.lock().display().to_string())
 }
 
-fn stop_daemon(client: &Client, args: &StopArgs) -> Result<u8, Failure> {
+fn stop_daemon(client: &Client, args: &StopArgs) -> anyhow::Result<u8> {
     let Some(pidfd) = look(client)?.and_then(|holder| process(&holder)) else {
         out::note_to_terminal("no daemon runs");
         return Ok(code::DONE);
@@ -104,8 +108,7 @@ fn stop_daemon(client: &Client, args: &StopArgs) -> Result<u8, Failure> {
         (false, false) => SIGTERM,
     };
     signal(&pidfd, number);
-    wait_readable(&[pidfd.as_fd()], None)
-        .map_err(|error| Failure::new(code::FAILED, error.to_string()))?;
+    wait_readable(&[pidfd.as_fd()], None)?;
     Ok(code::DONE)
 }
 
@@ -113,13 +116,10 @@ fn process(holder: &Holder) -> Option<OwnedFd> {
     open_verified(holder.process.pid, holder.process.start)
 }
 
-fn daemon_status(client: &Client) -> Result<u8, Failure> {
+fn daemon_status(client: &Client) -> anyhow::Result<u8> {
     let Some(holder) = look(client)? else {
         let database = client.folder.database().display();
-        return Err(Failure::new(
-            code::FAILED,
-            format!("no daemon serves {database}"),
-        ));
+        bail!("no daemon serves {database}");
     };
     let kind = if holder.automatic {
         "started by a client"

@@ -1,8 +1,6 @@
 //! Why a verb could not do its work: the exit code, the message, and what to do next.
 
 use std::fmt;
-use std::io;
-use std::path::Path;
 
 use crate::daemon::serve::ServeError;
 use crate::store::StoreError;
@@ -55,11 +53,6 @@ impl Failure {
         self
     }
 
-    /// A file operation on `path` that failed.
-    pub fn io(path: &Path, error: &io::Error) -> Self {
-        Self::new(code::FAILED, format!("{}: {error}", path.display()))
-    }
-
     /// The same failure where a command's exit code is passed on, so that the two are not mixed.
     #[must_use]
     pub fn of_retrier(mut self) -> Self {
@@ -76,9 +69,34 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        let code = match &error {
+impl From<anyhow::Error> for Failure {
+    /// What an error of any layer means for the user: a failure as it is, an error of the store
+    /// or the daemon with its own exit code, everything else 1.
+    fn from(error: anyhow::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(failure) => return failure,
+            Err(error) => error,
+        };
+        let store = error.downcast_ref::<StoreError>();
+        let serve = error.downcast_ref::<ServeError>();
+        match (store, serve) {
+            (Some(store), _) | (None, Some(ServeError::Store(store))) => Self::of_store(store),
+            (None, Some(held @ ServeError::Held(_))) => {
+                Self::new(code::STATE, held.to_string()).hint(HELD_HINT)
+            }
+            (None, Some(ServeError::System(..)) | None) => {
+                Self::new(code::FAILED, format!("{error:#}"))
+            }
+        }
+    }
+}
+
+/// What to do about a daemon that is in the way.
+pub const HELD_HINT: &str = "`retrier daemon stop` ends it; running attempts live on";
+
+impl Failure {
+    fn of_store(error: &StoreError) -> Self {
+        let code = match error {
             StoreError::NoRun { .. } => code::NO_RUN,
             StoreError::Unknown { .. } => code::UNKNOWN,
             StoreError::NotOurs { .. }
@@ -96,17 +114,6 @@ impl From<StoreError> for Failure {
             code,
             message: error.to_string(),
             hint,
-        }
-    }
-}
-
-impl From<ServeError> for Failure {
-    fn from(error: ServeError) -> Self {
-        match error {
-            ServeError::Store(error) => error.into(),
-            held @ ServeError::Held(_) => Self::new(code::STATE, held.to_string())
-                .hint("`retrier daemon stop` ends it; running attempts live on"),
-            ServeError::System(..) => Self::new(code::FAILED, error.to_string()),
         }
     }
 }

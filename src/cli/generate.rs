@@ -4,12 +4,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use anyhow::Context;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::args::Cli;
-use super::failure::{Failure, code};
+use super::failure::code;
 
 /// The completion script of `shell`.
 pub fn completions(shell: Shell) -> Vec<u8> {
@@ -19,11 +20,10 @@ pub fn completions(shell: Shell) -> Vec<u8> {
 }
 
 /// Writes the manual pages into the folder `dir`.
-pub(super) fn write_man_pages(dir: &Path) -> Result<u8, Failure> {
-    let pages = man_pages().map_err(|error| Failure::new(code::FAILED, error.to_string()))?;
-    for (name, page) in pages {
+pub(super) fn write_man_pages(dir: &Path) -> anyhow::Result<u8> {
+    for (name, page) in man_pages()? {
         let path = dir.join(name);
-        fs::write(&path, page).map_err(|error| Failure::io(&path, &error))?;
+        fs::write(&path, page).with_context(|| path.display().to_string())?;
     }
     Ok(code::DONE)
 }

@@ -7,12 +7,12 @@ use crate::store::Filter;
 
 use super::args::ListArgs;
 use super::client::Client;
-use super::failure::{Failure, code};
+use super::failure::code;
 use super::render::Style;
 use super::{document, out, render};
 
 /// Lists runs, the newest first.
-pub fn list(client: &Client, args: &ListArgs) -> Result<u8, Failure> {
+pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
     let Some(store) = client.existing()? else {
         return Ok(code::DONE);
     };

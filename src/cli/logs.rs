@@ -1,18 +1,20 @@
 //! `retrier logs`: what a run's command wrote.
 
+use anyhow::bail;
+
 use crate::model::AttemptNumber;
 use crate::store::Stream;
 
 use super::args::LogsArgs;
 use super::client::Client;
-use super::failure::{Failure, code};
+use super::failure::code;
 use super::out;
 use super::progress::TICK;
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
 
 /// Prints the output of one attempt, or follows the run until it ends.
-pub fn logs(client: &Client, args: &LogsArgs) -> Result<u8, Failure> {
+pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
     let store = client.holding(args.id)?;
     let run = store.read().run(args.id)?;
     let streams: &[(Stream, Stream)] = match (args.stdout, args.stderr) {
@@ -29,11 +31,11 @@ pub fn logs(client: &Client, args: &LogsArgs) -> Result<u8, Failure> {
     }
     let number = args.attempt.unwrap_or(run.attempts);
     if number > run.attempts {
-        let message = format!(
+        bail!(
             "run {} has {} attempts, not {number}",
-            args.id, run.attempts
+            args.id,
+            run.attempts
         );
-        return Err(Failure::new(code::FAILED, message));
     }
     for (stream, to) in streams {
         let path = client
@@ -47,7 +49,7 @@ pub fn logs(client: &Client, args: &LogsArgs) -> Result<u8, Failure> {
     Ok(code::DONE)
 }
 
-fn follow(client: &Client, args: &LogsArgs, mut tail: Tail) -> Result<u8, Failure> {
+fn follow(client: &Client, args: &LogsArgs, mut tail: Tail) -> anyhow::Result<u8> {
     let store = client.holding(args.id)?;
     let mut waiting = Waiting::new(client, None, false)?;
     loop {

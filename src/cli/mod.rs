@@ -33,7 +33,7 @@ use crate::shim::program;
 
 use args::{Cli, Verb};
 use client::Client;
-use failure::{Failure, code};
+use failure::code;
 
 /// Runs the program with `arguments`, the program's own name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -50,21 +50,18 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     match act(cli) {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => ExitCode::from(out::failure(&failure)),
+        Err(error) => ExitCode::from(out::failure(error)),
     }
 }
 
 fn shim(arguments: &[OsString]) -> ExitCode {
     match program::main(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            out::failure(&Failure::new(code::FAILED, format!("shim: {error}")));
-            ExitCode::from(code::FAILED)
-        }
+        Err(error) => ExitCode::from(out::failure(anyhow::Error::new(error).context("shim"))),
     }
 }
 
-fn act(cli: Cli) -> Result<u8, Failure> {
+fn act(cli: Cli) -> anyhow::Result<u8> {
     let reads = matches!(cli.verb, Verb::Status(_) | Verb::List(_) | Verb::Logs(_));
     if reads {
         crate::sys::signal::die_of_broken_pipe();

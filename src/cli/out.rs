@@ -4,26 +4,28 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use anyhow::Context;
+
 use super::failure::{Failure, code};
 
 /// Writes a result to stdout, whole and at once.
-pub fn bytes(bytes: &[u8]) -> Result<u8, Failure> {
+pub fn bytes(bytes: &[u8]) -> anyhow::Result<u8> {
     let mut stdout = io::stdout().lock();
     written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
 /// Writes a line to stdout.
-pub fn line(text: &str) -> Result<u8, Failure> {
+pub fn line(text: &str) -> anyhow::Result<u8> {
     bytes(format!("{text}\n").as_bytes())
 }
 
 /// Copies the file at `path` to stdout, byte by byte; nothing when there is no such file.
-pub fn file_to_stdout(path: &Path) -> Result<u8, Failure> {
+pub fn file_to_stdout(path: &Path) -> anyhow::Result<u8> {
     written(copy(path, &mut io::stdout().lock()))
 }
 
 /// Copies the file at `path` to stderr, byte by byte; nothing when there is no such file.
-pub fn file_to_stderr(path: &Path) -> Result<u8, Failure> {
+pub fn file_to_stderr(path: &Path) -> anyhow::Result<u8> {
     written(copy(path, &mut io::stderr().lock()))
 }
 
@@ -41,11 +43,11 @@ fn copy(path: &Path, to: &mut (impl Write + IsTerminal)) -> io::Result<()> {
     to.flush()
 }
 
-fn written(result: io::Result<()>) -> Result<u8, Failure> {
+fn written(result: io::Result<()>) -> anyhow::Result<u8> {
     match result {
         Ok(()) => Ok(code::DONE),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(code::DONE),
-        Err(error) => Err(Failure::new(code::FAILED, format!("cannot write: {error}"))),
+        Err(error) => Err(error).context("cannot write"),
     }
 }
 
@@ -63,7 +65,8 @@ pub fn note_to_terminal(text: &str) {
 }
 
 /// Prints a failure on stderr and gives its exit code.
-pub fn failure(failure: &Failure) -> u8 {
+pub fn failure(error: anyhow::Error) -> u8 {
+    let failure = Failure::from(error);
     note(&format!("error: {}", escape_text(&failure.message)));
     if let Some(hint) = &failure.hint {
         let _ = writeln!(io::stderr(), "hint: {hint}");

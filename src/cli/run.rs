@@ -1,5 +1,7 @@
 //! `retrier run`: store a command, say its id, see to it that a daemon runs.
 
+use anyhow::Context;
+
 use crate::clock;
 
 use super::args::RunArgs;
@@ -10,18 +12,19 @@ use super::{capture, document, out};
 
 /// Stores a run. The three outcomes: it is stored and its id printed, it is surely not stored, or
 /// nobody knows (exit code 5).
-pub fn run(
-    client: impl FnOnce() -> Result<Client, Failure>,
-    args: &RunArgs,
-) -> Result<u8, Failure> {
+pub fn run(client: impl FnOnce() -> anyhow::Result<Client>, args: &RunArgs) -> anyhow::Result<u8> {
     let done = client().and_then(|client| store(&client, args));
-    done.map_err(|failure| match failure.code {
-        code::FAILED | code::UNKNOWN if args.wait => failure.of_retrier(),
-        _ => failure,
-    })
+    let failed = |error| {
+        let failure = Failure::from(error);
+        match failure.code {
+            code::FAILED | code::UNKNOWN if args.wait => failure.of_retrier().into(),
+            _ => failure.into(),
+        }
+    };
+    done.map_err(failed)
 }
 
-fn store(client: &Client, args: &RunArgs) -> Result<u8, Failure> {
+fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     let spec = capture::spec(args)?;
     let mut store = client.create()?;
     // Connected before the transaction begins: that it closes is the ring, also when this process
@@ -54,15 +57,10 @@ fn store(client: &Client, args: &RunArgs) -> Result<u8, Failure> {
     };
     let told = out::line(&text);
     if !args.no_daemon_start
-        && let Err(failure) = client.ensure_daemon()
+        && let Err(error) = client.ensure_daemon()
     {
         // The run is stored, and the next daemon will find it.
-        out::note(&format!("warning: run {id} is stored, but {failure}"));
+        out::note(&format!("warning: run {id} is stored, but {error:#}"));
     }
-    told.map_err(|failure| {
-        Failure::new(
-            failure.code,
-            format!("run {id} is stored, but its id: {failure}"),
-        )
-    })
+    told.with_context(|| format!("run {id} is stored, but its id could not be told"))
 }

@@ -6,25 +6,25 @@ use crate::store::Store;
 
 use super::args::StatusArgs;
 use super::client::Client;
-use super::failure::{Failure, first_of};
+use super::failure::first_of;
 use super::render::Style;
 use super::{document, out, render};
 
 /// Shows runs in the order asked.
-pub fn status(client: &Client, args: &StatusArgs) -> Result<u8, Failure> {
+pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
     let store = client.existing()?;
     let mut codes = Vec::new();
     for (n, id) in args.ids.iter().enumerate() {
         let shown = match &store {
             Some(store) => show(store, *id, args.json, n > 0),
-            None => Err(client.no_run(*id)),
+            None => Err(client.no_run(*id).into()),
         };
-        codes.push(shown.unwrap_or_else(|failure| out::failure(&failure)));
+        codes.push(shown.unwrap_or_else(out::failure));
     }
     Ok(first_of(&codes))
 }
 
-fn show(store: &Store, id: RunId, json: bool, gap: bool) -> Result<u8, Failure> {
+fn show(store: &Store, id: RunId, json: bool, gap: bool) -> anyhow::Result<u8> {
     let record = store.read().record(id)?;
     let attempts = store.read().attempts(id)?;
     if record.run.state.is_final() {

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 
+use anyhow::Context;
+
 use crate::model::{AttemptNumber, RunId};
 use crate::store::{Folder, Stream};
 
-use super::failure::{Failure, code};
 use super::out::Escape;
 
 /// Follows the output of one run.
@@ -44,7 +45,7 @@ impl Tail {
     }
 
     /// Passes on what is new, up to attempt `last`, the newest there is. Errors: nobody reads.
-    pub fn pump(&mut self, last: u32) -> Result<(), Failure> {
+    pub fn pump(&mut self, last: u32) -> anyhow::Result<()> {
         while self.attempt <= last {
             for followed in &mut self.streams {
                 let attempt = AttemptNumber(self.attempt);
@@ -53,7 +54,7 @@ impl Tail {
                     followed.file = File::open(path).ok();
                 }
                 if let Some(file) = &mut followed.file {
-                    copy(file, followed.to).map_err(unwritten)?;
+                    copy(file, followed.to).context("cannot write")?;
                 }
             }
             if self.attempt == last {
@@ -82,8 +83,4 @@ fn copy_to(from: &mut File, to: &mut (impl Write + IsTerminal)) -> io::Result<()
         io::copy(from, to)?;
     }
     to.flush()
-}
-
-fn unwritten(error: io::Error) -> Failure {
-    Failure::new(code::FAILED, format!("cannot write: {error}"))
 }

@@ -29,7 +29,7 @@ pub struct Manner {
 }
 
 /// Waits for runs.
-pub fn wait(client: &Client, args: &WaitArgs) -> Result<u8, Failure> {
+pub fn wait(client: &Client, args: &WaitArgs) -> anyhow::Result<u8> {
     let manner = Manner {
         timeout: args.timeout,
         stream: args.stream,
@@ -39,13 +39,13 @@ pub fn wait(client: &Client, args: &WaitArgs) -> Result<u8, Failure> {
         own: false,
     };
     match args.ids.as_slice() {
-        [id] => one(client, *id, manner).map_err(Failure::of_retrier),
+        [id] => one(client, *id, manner).map_err(|error| Failure::from(error).of_retrier().into()),
         ids => several(client, ids, manner),
     }
 }
 
 /// Waits for run `id`; prints its last output and gives its exit code.
-pub fn one(client: &Client, id: RunId, manner: Manner) -> Result<u8, Failure> {
+pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let mut store = client.holding(id)?;
     store.read().run(id)?;
     let mut waiting = Waiting::new(client, manner.timeout, manner.start)?;
@@ -96,7 +96,7 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> Result<u8, Failure> {
 }
 
 /// Tells of run `id`, which has ended.
-fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> Result<u8, Failure> {
+fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let record = store.read().record(id)?;
     let attempts = store.read().attempts(id)?;
     // The ending may have been committed a moment ago.
@@ -134,10 +134,10 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> Result<u
 }
 
 /// Waits for several runs; prints a line for each as it ends.
-fn several(client: &Client, ids: &[RunId], manner: Manner) -> Result<u8, Failure> {
+fn several(client: &Client, ids: &[RunId], manner: Manner) -> anyhow::Result<u8> {
     let Some(store) = client.existing()? else {
         for id in ids {
-            out::failure(&client.no_run(*id));
+            out::failure(client.no_run(*id).into());
         }
         return Ok(code::FAILED);
     };
@@ -179,11 +179,11 @@ fn several(client: &Client, ids: &[RunId], manner: Manner) -> Result<u8, Failure
     Ok(worst)
 }
 
-fn tell(store: &Store, id: RunId, manner: Manner) -> Result<u8, Failure> {
+fn tell(store: &Store, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let record = match store.read().record(id) {
         Ok(record) => record,
         Err(error @ crate::store::StoreError::NoRun { .. }) => {
-            out::failure(&error.into());
+            out::failure(error.into());
             return Ok(code::FAILED);
         }
         Err(error) => return Err(error.into()),

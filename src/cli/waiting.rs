@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
 use crate::clock;
 use crate::daemon::doorbell::Ring;
 use crate::model::RunId;
@@ -12,7 +14,6 @@ use crate::sys::poll::wait_readable;
 use crate::sys::signal::{SIGHUP, SIGINT, SIGTERM, Signals, is_ignored};
 
 use super::client::Client;
-use super::failure::{Failure, code};
 
 /// Without a daemon that tells, the database is looked at this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -45,21 +46,16 @@ pub enum Woken {
 
 impl<'c> Waiting<'c> {
     /// Waits for at most `timeout`; with `start` a daemon is started when there is none.
-    pub fn new(
-        client: &'c Client,
-        timeout: Option<Duration>,
-        start: bool,
-    ) -> Result<Self, Failure> {
+    pub fn new(client: &'c Client, timeout: Option<Duration>, start: bool) -> anyhow::Result<Self> {
         // What the caller has told us to ignore (nohup) stays ignored.
         let numbers = [SIGINT, SIGTERM, SIGHUP]
             .into_iter()
             .filter(|number| !is_ignored(*number));
         let signals = Signals::catch(&numbers.collect::<Vec<_>>());
-        let failed = |error| Failure::new(code::FAILED, format!("signals: {error}"));
         Ok(Self {
             client,
             ring: None,
-            signals: signals.map_err(failed)?,
+            signals: signals.context("signals")?,
             deadline: timeout.and_then(|timeout| clock::monotonic().checked_add(timeout)),
             start,
             candidates: VecDeque::new(),
@@ -72,7 +68,7 @@ impl<'c> Waiting<'c> {
         store: &Store,
         pending: &[RunId],
         tick: Option<Duration>,
-    ) -> Result<Woken, Failure> {
+    ) -> anyhow::Result<Woken> {
         if self.ring.is_none() {
             self.candidates.extend(pending);
         }
@@ -100,7 +96,7 @@ impl<'c> Waiting<'c> {
             let mut fds = vec![self.signals.as_fd()];
             fds.extend(self.ring.as_ref().and_then(Ring::stream));
             let ready = wait_readable(&fds, limit.into_iter().flatten().min());
-            let ready = ready.map_err(|error| Failure::new(code::FAILED, error.to_string()))?;
+            let ready = ready?;
             if let (true, Some(signal)) = (ready[0], self.signals.take().first()) {
                 return Ok(Woken::Signal(*signal));
             }
@@ -117,7 +113,7 @@ impl<'c> Waiting<'c> {
 
     /// Connects to the daemon if there is no connection. `true`: there is a new one, and what
     /// ended before it was made has to be looked at once more.
-    fn connect(&mut self, pending: &[RunId]) -> Result<bool, Failure> {
+    fn connect(&mut self, pending: &[RunId]) -> anyhow::Result<bool> {
         if self.ring.as_ref().is_some_and(Ring::is_connected) {
             return Ok(false);
         }
@@ -135,7 +131,7 @@ impl<'c> Waiting<'c> {
     }
 }
 
-fn has_ended(store: &Store, id: RunId) -> Result<bool, Failure> {
+fn has_ended(store: &Store, id: RunId) -> anyhow::Result<bool> {
     match store.read().run(id) {
         Ok(run) => Ok(run.state.is_final()),
         Err(StoreError::NoRun { .. }) => Ok(true),

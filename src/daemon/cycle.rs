@@ -54,6 +54,9 @@ pub(super) struct Daemon {
     pub(super) remnants: Vec<Remnant>,
     /// What was found out and is not committed yet.
     pub(super) inbox: Vec<Finding>,
+    /// The files of shims that are gone, to be removed once the inbox is committed: they are the
+    /// evidence of what it holds.
+    pub(super) old_files: Vec<String>,
     /// Whether a pass has something to do.
     pub(super) dirty: bool,
     pub(super) clock_set: bool,
@@ -127,6 +130,7 @@ impl Daemon {
             next_watched: 0,
             remnants: Vec::new(),
             inbox: Vec::new(),
+            old_files: Vec::new(),
             dirty: true,
             clock_set: false,
             next_due: None,
@@ -177,6 +181,7 @@ impl Daemon {
 
     /// One pass, if there is something to do, and one step of upkeep. `true`: there is more.
     fn work(&mut self) -> Result<bool, StoreError> {
+        self.dirty |= self.claims.is_over(clock::monotonic());
         if self.dirty {
             self.pass()?;
         }
@@ -219,7 +224,12 @@ impl Daemon {
 
     fn set_timer(&self) -> Result<(), ServeError> {
         let free = self.free_slots();
-        let at = schedule::wake_at(free, self.next_due, &[self.expire_at]);
+        let mut at = schedule::wake_at(free, self.next_due, &[self.expire_at]);
+        if self.passes.until(clock::monotonic()).is_some() {
+            // Nothing can be done before the pause is over, and a time that has passed would
+            // wake the loop again and again.
+            at = None;
+        }
         let set = self.timer.set(at.map(clock::kernel_time));
         set.map_err(|error| ServeError::System("timerfd", error))
     }

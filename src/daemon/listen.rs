@@ -126,8 +126,7 @@ impl Daemon {
                 What::Ended(ending)
             }
         };
-        let file = None;
-        self.find(Finding { key, what, file });
+        self.find(Finding { key, what });
         Ok(())
     }
 
@@ -140,19 +139,31 @@ impl Daemon {
         self.poller.remove(slot.shim.reports())?;
         self.poller.remove(slot.shim.end())?;
         reap()?;
-        let Duty::Busy { key, .. } = slot.duty else {
-            self.remove_shim_file(&slot.shim.file);
-            return Ok(());
+        let key = match slot.duty {
+            Duty::Busy { key, .. } => key,
+            Duty::Settling { .. } => {
+                self.old_files.push(slot.shim.file);
+                return Ok(());
+            }
+            Duty::Idle { .. } | Duty::Leaving => {
+                self.remove_shim_file(&slot.shim.file);
+                return Ok(());
+            }
         };
         let launch = self.store.read().launch(key.run);
-        self.bury(OpenAttempt {
+        let open = OpenAttempt {
             run: key.run,
             attempt: key.attempt,
             canceled: false,
             file: slot.shim.file,
             shim: slot.shim.identity,
             grace: launch.map_or(Duration::ZERO, |launch| launch.run.policy.grace),
-        });
+        };
+        if self.bury(open) == What::NeverStarted {
+            // One shim that dies before its work is an accident; one after the other must not
+            // spin.
+            self.claim_trouble(&io::Error::other("a shim has died"));
+        }
         Ok(())
     }
 }

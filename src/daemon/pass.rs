@@ -135,9 +135,11 @@ impl Daemon {
         if effects.sync {
             self.store.sync()?;
         }
-        let settled: Vec<Finding> = self.inbox.drain(..findings).collect();
-        for file in settled.into_iter().filter_map(|finding| finding.file) {
-            self.remove_shim_file(&file);
+        self.inbox.drain(..findings);
+        if self.inbox.is_empty() {
+            for file in std::mem::take(&mut self.old_files) {
+                self.remove_shim_file(&file);
+            }
         }
         self.slots.settled(clock::monotonic());
         for claimed in effects.starts {
@@ -183,7 +185,6 @@ impl Daemon {
             self.find(Finding {
                 key,
                 what: What::NeverStarted,
-                file: None,
             });
         }
         // A test can only stop or kill here: the order is on its way.
@@ -287,6 +288,11 @@ impl Pause {
     /// The trouble is over.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Says once that the pause is over.
+    pub(super) fn is_over(&mut self, now: Instant) -> bool {
+        self.until.take_if(|until| *until <= now).is_some()
     }
 
     /// When the pause ends, if it has not yet.

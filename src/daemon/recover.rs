@@ -45,7 +45,7 @@ impl Daemon {
         for attempt in open {
             match self.world.look_up(&attempt.shim) {
                 Liveness::Alive(pidfd) => self.watch(attempt, Some(pidfd)),
-                Liveness::Dead | Liveness::OtherBoot => self.bury(attempt),
+                Liveness::Dead | Liveness::OtherBoot => drop(self.bury(attempt)),
                 Liveness::Foreign => self.look_at_foreign(attempt),
             }
         }
@@ -85,7 +85,7 @@ impl Daemon {
 
     fn look_at_foreign(&mut self, open: OpenAttempt) {
         match is_locked(&self.folder.shims().join(&open.file)) {
-            Ok(false) => self.bury(open),
+            Ok(false) => drop(self.bury(open)),
             Ok(true) => self.watch(open, None),
             Err(error) => {
                 tracing::warn!("the shim of run {}: {error}", open.run);
@@ -123,8 +123,8 @@ impl Daemon {
     }
 
     /// The shim of an open attempt is gone: reads what it has left, and ends what is left of a
-    /// lost one before it is settled.
-    pub(super) fn bury(&mut self, open: OpenAttempt) {
+    /// lost one before it is settled. Says what became of it.
+    pub(super) fn bury(&mut self, open: OpenAttempt) -> What {
         let path = self.folder.shims().join(&open.file);
         let same_boot = open.shim.boot_id == self.world.boot_id;
         let same_world = same_boot && open.shim.pid_ns == self.world.pid_ns;
@@ -144,10 +144,19 @@ impl Daemon {
                 let kill_at = now.checked_add(open.grace).unwrap_or(now);
                 tracing::warn!("run {} lost its shim, ending what it left", open.run);
                 self.remnants.push(Remnant { open, kill_at });
-                return;
+                return what;
             }
         }
-        self.find(finding(open, what));
+        self.find_gone(open, what.clone());
+        what
+    }
+
+    /// What was found out about an attempt whose shim is gone.
+    fn find_gone(&mut self, open: OpenAttempt, what: What) {
+        let (run, attempt) = (open.run, open.attempt);
+        self.old_files.push(open.file);
+        let key = Key { run, attempt };
+        self.find(Finding { key, what });
     }
 
     /// Looks what is left of lost attempts, and kills it when its grace is over.
@@ -164,7 +173,7 @@ impl Daemon {
             if left.unwrap_or_else(|error| self.cannot_look(&error)) {
                 self.remnants.push(remnant);
             } else {
-                self.find(finding(remnant.open, What::Lost));
+                self.find_gone(remnant.open, What::Lost);
             }
         }
     }
@@ -203,14 +212,5 @@ impl Watched {
             terminate(pidfd);
             self.told = true;
         }
-    }
-}
-
-fn finding(open: OpenAttempt, what: What) -> Finding {
-    let (run, attempt) = (open.run, open.attempt);
-    Finding {
-        key: Key { run, attempt },
-        what,
-        file: Some(open.file),
     }
 }

@@ -16,11 +16,9 @@ use super::slots::Key;
 pub struct Finding {
     pub key: Key,
     pub what: What,
-    /// The shim's file, to be removed after the commit, when the shim is gone.
-    pub file: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// Its command was started.
     Started { pid: i32, started_at: Timestamp },

@@ -71,8 +71,9 @@ impl<'a> Attempt<'a> {
             }
         }
         failpoint::reach("shim_spawned")?;
-        let stage = self.running();
-        shim.tell(self.order, stage, false)?;
+        // That it may have run is recorded already, so a record that cannot be written now is no
+        // reason to leave it alone.
+        let _ = shim.tell(self.order, self.running(), false);
         failpoint::reach("shim_running")?;
         let now = clock::monotonic();
         self.report_at = now.checked_add(REPORT_AFTER);
@@ -100,7 +101,7 @@ impl<'a> Attempt<'a> {
                 (Some(_), true) => self.end_tree(),
                 (None, _) => {}
             }
-            self.look_at_time(shim)?;
+            self.look_at_time(shim);
             let times = [self.report_at, self.timeout_at, self.kill_at];
             let next = times.into_iter().flatten().min();
             let wait = next.map(|at| at.saturating_duration_since(clock::monotonic()));
@@ -133,12 +134,12 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn look_at_time(&mut self, shim: &mut Shim) -> io::Result<()> {
+    fn look_at_time(&mut self, shim: &mut Shim) {
         let now = clock::monotonic();
         let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if passed(self.report_at) {
             self.report_at = None;
-            shim.tell(self.order, self.running(), true)?;
+            let _ = shim.tell(self.order, self.running(), true);
         }
         if passed(self.timeout_at) {
             self.timeout_at = None;
@@ -146,12 +147,11 @@ impl<'a> Attempt<'a> {
         }
         if passed(self.kill_at) {
             process::kill_group(self.leader);
-            for one in process::descendants(std::process::id() as i32)? {
-                one.kill();
-            }
+            // What cannot be looked up now is looked up again in a moment.
+            let left = process::descendants(std::process::id() as i32).unwrap_or_default();
+            left.iter().for_each(process::Found::kill);
             self.kill_at = now.checked_add(KILL_AGAIN);
         }
-        Ok(())
     }
 
     fn listen(&mut self, shim: &mut Shim) -> io::Result<()> {

@@ -93,6 +93,12 @@ impl Store {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = begun.map_err(|error| StoreError::from_sqlite(&path, error))?;
+        // A newer program may have changed the layout since this one has opened the database.
+        let found = layout(&transaction).map_err(|error| StoreError::from_sqlite(&path, error))?;
+        if found != VERSION {
+            let known = VERSION;
+            return Err(StoreError::Newer { path, found, known });
+        }
         Ok(Pass::new(transaction, path))
     }
 
@@ -100,6 +106,11 @@ impl Store {
     pub fn sqlite_version() -> &'static str {
         rusqlite::version()
     }
+}
+
+fn layout(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut version = connection.prepare_cached("PRAGMA user_version")?;
+    version.query_row([], |row| row.get(0))
 }
 
 /// Looks at the database and its folder: each is ours alone, or not there yet.
@@ -162,9 +173,10 @@ fn connect(folder: &Folder) -> Result<Connection, StoreError> {
 /// The layout of the file: 0 when it is empty. Errors: it is not ours, or newer.
 fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let sqlite = |error| StoreError::from_sqlite(path, error);
-    let ask = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get(0));
-    let found: i64 = ask("user_version").map_err(sqlite)?;
-    let application: i64 = ask("application_id").map_err(sqlite)?;
+    let found = layout(connection).map_err(sqlite)?;
+    let application: i64 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(sqlite)?;
     let tables: i64 = match (application, found) {
         (APPLICATION_ID, _) => 0,
         (0, 0) => connection

@@ -18,7 +18,7 @@ pub fn cancel(client: &Client, args: &CancelArgs) -> anyhow::Result<u8> {
     let mut codes = Vec::new();
     for id in &args.ids {
         let canceled = match &mut store {
-            Some(store) => one(client, store, *id),
+            Some(store) => one(client, store, *id).map(|canceled| tell(*id, canceled)),
             None => Err(client.no_run(*id).into()),
         };
         codes.push(canceled.unwrap_or_else(out::failure));
@@ -26,8 +26,29 @@ pub fn cancel(client: &Client, args: &CancelArgs) -> anyhow::Result<u8> {
     Ok(first_of(&codes))
 }
 
+fn tell(id: RunId, canceled: Canceled) -> u8 {
+    let rest = match canceled {
+        Canceled::Now => "",
+        Canceled::Ending => ", its attempt is being ended",
+        Canceled::Before => " before",
+    };
+    out::note_to_terminal(&format!("run {id} canceled{rest}"));
+    code::DONE
+}
+
+/// What a cancel found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Canceled {
+    /// Nothing of the run was alive.
+    Now,
+    /// An attempt is alive, and is being ended.
+    Ending,
+    /// It had been canceled before.
+    Before,
+}
+
 /// Cancels run `id`, durably; a daemon ends what is running of it.
-pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<u8> {
+pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canceled> {
     let mut ring = client.ring();
     ring.mark_changed(&[id]);
     let now = clock::now();
@@ -39,7 +60,7 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<u8> 
             drop(pass);
             // The cancel before this one may not be on the disk yet.
             store.sync()?;
-            return Ok(code::DONE);
+            return Ok(Canceled::Before);
         }
         Err(Refusal::AlreadyEnded | Refusal::Stale | Refusal::NotDue) => {
             let word = run.state.status(now).word();
@@ -58,11 +79,9 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<u8> 
     if alive || has_hook {
         client.ensure_daemon()?;
     }
-    let rest = if alive {
-        ", its attempt is being ended"
+    Ok(if alive {
+        Canceled::Ending
     } else {
-        ""
-    };
-    out::note_to_terminal(&format!("run {id} canceled{rest}"));
-    Ok(code::DONE)
+        Canceled::Now
+    })
 }

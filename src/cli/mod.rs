@@ -76,8 +76,8 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::Cancel(args) => cancel::cancel(&client()?, args),
         Verb::Cleanup(args) => cleanup::cleanup(&client()?, args),
         Verb::Daemon(args) => daemon::daemon(&client()?, args),
-        Verb::Completions { shell } => out::bytes(&generate::completions(*shell)),
-        Verb::Man { dir } => generate::write_man_pages(dir),
+        Verb::Completions(args) => out::bytes(&generate::completions(args.shell)),
+        Verb::Man(args) => generate::write_man_pages(&args.dir),
     }
 }
 

@@ -256,7 +256,7 @@ pub fn table(records: &[RunRecord], now: Timestamp, style: Style, terminal: bool
     let id_width = ids.unwrap_or(2).max(2);
     let _ = writeln!(
         table,
-        "{:>id_width$}  {:<9}  NO   {:<12}  COMMAND",
+        "{:>id_width$}  {:<9}  ATTEMPTS  {:<12}  COMMAND",
         "ID", "STATE", "WHEN"
     );
     for record in records {
@@ -267,10 +267,10 @@ pub fn table(records: &[RunRecord], now: Timestamp, style: Style, terminal: bool
             .as_deref()
             .map_or(String::new(), |name| format!("[{}] ", escape_text(name)));
         let text = format!("{name}{}", command(&record.command));
-        let room = width.saturating_sub(id_width + 32).max(20);
+        let room = width.saturating_sub(id_width + 37).max(20);
         let _ = writeln!(
             table,
-            "{:>id_width$}  {}{padding}  {:>3}  {:<12}  {}",
+            "{:>id_width$}  {}{padding}  {:>8}  {:<12}  {}",
             record.id,
             style.status(status),
             record.run.attempts,
@@ -295,8 +295,8 @@ fn due_text(record: &RunRecord) -> String {
 fn when(record: &RunRecord, now: Timestamp) -> String {
     match (&record.run.state, record.finished_at) {
         (State::Waiting { due, .. }, _) if *due > now => format!("in {}", span(due.since(now))),
-        (_, Some(at)) => format!("{} ago", span(now.since(at))),
-        (_, None) => format!("{} ago", span(now.since(record.created_at))),
+        (_, Some(at)) => ago(at, now),
+        (_, None) => ago(record.created_at, now),
     }
 }
 
@@ -321,7 +321,15 @@ pub fn span(duration: Duration) -> String {
 }
 
 fn moment(at: Timestamp, now: Timestamp) -> String {
-    format!("{} ({} ago)", clock_time(at), span(now.since(at)))
+    format!("{} ({})", clock_time(at), ago(at, now))
+}
+
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    let passed = now.since(at);
+    if passed < Duration::from_secs(1) {
+        return "just now".to_owned();
+    }
+    format!("{} ago", span(Duration::from_secs(passed.as_secs())))
 }
 
 /// A time on the local clock.

@@ -97,7 +97,13 @@ impl<'c> Waiting<'c> {
             fds.extend(self.ring.as_ref().and_then(Ring::stream));
             let ready = wait_readable(&fds, limit.into_iter().flatten().min());
             let ready = ready?;
-            if let (true, Some(signal)) = (ready[0], self.signals.take().first()) {
+            // Taken only when they are told of: what is taken is not told again.
+            let came = if ready[0] {
+                self.signals.take()
+            } else {
+                Vec::new()
+            };
+            if let Some(signal) = came.first() {
                 return Ok(Woken::Signal(*signal));
             }
             let told = self.ring.as_mut().map(Ring::told);

@@ -1,5 +1,7 @@
 //! The options of the verbs that only look.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::model::{RunId, Status};
@@ -71,4 +73,21 @@ pub struct LogsArgs {
     /// Go on over retries until the run has ended
     #[arg(short, long)]
     pub follow: bool,
+}
+
+/// Print the completion script of a shell
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  retrier completions bash > \
+    ~/.local/share/bash-completion/completions/retrier\n  \
+    retrier completions fish > ~/.config/fish/completions/retrier.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Write the manual pages into a folder
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The folder
+    pub dir: PathBuf,
 }

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 pub use act::{CancelArgs, CleanupArgs, WaitArgs};
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
-pub use look::{ListArgs, LogsArgs, StatusArgs};
+pub use look::{CompletionsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
 pub use run::RunArgs;
 
 /// Run a command so that it is not lost: stored, retried with backoff, its result kept.
@@ -23,6 +23,8 @@ pub use run::RunArgs;
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
+    subcommand_value_name = "VERB",
+    subcommand_help_heading = "Verbs",
     after_help = "Exit codes: 0 done, 1 retrier could not do it, 2 wrong usage, 3 no such run, \
                   4 the run's state forbids it.\n`retrier help VERB` tells more of a verb."
 )]
@@ -44,34 +46,22 @@ pub struct Cli {
     pub verb: Verb,
 }
 
-/// The verbs.
+/// The verbs. What each is for stands at its options, where clap takes it from.
 #[derive(Debug, Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "a text here would hide the longer one of the options"
+)]
 pub enum Verb {
-    /// Store a command and have it run until it succeeds
     Run(Box<RunArgs>),
-    /// Wait until runs have ended
     Wait(WaitArgs),
-    /// Show runs: state, attempts, result
     Status(StatusArgs),
-    /// List runs, the newest first
     List(ListArgs),
-    /// Print what a run's command wrote
     Logs(LogsArgs),
-    /// Cancel runs, and end what is running of them
     Cancel(CancelArgs),
-    /// Forget finished runs, with their output
     Cleanup(CleanupArgs),
-    /// Serve the database: start what is due, settle what has ended
     Daemon(DaemonArgs),
-    /// Print the completion script of a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
-    /// Write the manual pages into a folder
+    Completions(CompletionsArgs),
     #[command(hide = true)]
-    Man {
-        /// The folder
-        dir: PathBuf,
-    },
+    Man(ManArgs),
 }

@@ -43,14 +43,15 @@ impl Daemon {
     /// Makes a pass. Errors: nothing was committed and everything is as before, but for
     /// [`StoreError::Unknown`].
     pub(super) fn pass(&mut self) -> Result<(), StoreError> {
-        let now = clock::now();
-        self.start_shims(now)?;
+        self.start_shims(clock::now())?;
         let free = self.free_slots();
         let booted_at = self.booted_at;
         let clock_set = self.clock_set;
         let findings = self.inbox.len().min(ROWS_MAX);
         let mut effects = Effects::default();
         let pass = self.store.begin()?;
+        // Read here: while it waited for the lock, others have stored runs that are due by now.
+        let now = clock::now();
         for finding in &self.inbox[..findings] {
             effects
                 .settled

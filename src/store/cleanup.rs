@@ -9,8 +9,9 @@ use crate::sys::files::remove_if_there;
 
 use super::error::StoreError;
 use super::folder::{Folder, Stream};
+use super::hook::hook_of;
 use super::open::Store;
-use super::pass::{Pass, find};
+use super::pass::Pass;
 
 /// What became of the wish to forget a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,10 @@ impl Pass<'_> {
     /// Forgets run `id`, if it has ended, its attempt is closed, and its hook has ended.
     pub fn remove(&self, id: RunId) -> Result<Removed, StoreError> {
         let run = self.read().run(id)?;
-        let hook = self.guard(self.unfinished_hook(id))?;
+        let hook = self.guard(hook_of(self.connection(), id))?;
+        let hook = hook
+            .filter(|(_, hook)| !hook.state.is_final())
+            .map(|(id, _)| id);
         let removed = removable(&run, hook);
         if removed == Removed::Done {
             self.guard(self.delete(id))?;
@@ -70,19 +74,6 @@ impl Pass<'_> {
             runs: ids.len(),
             more: ids.len() == limit,
         })
-    }
-
-    fn unfinished_hook(&self, id: RunId) -> rusqlite::Result<Option<RunId>> {
-        let hook: Option<i64> = self
-            .connection()
-            .prepare_cached("SELECT hook_id FROM run WHERE id = ?1 AND hook_id IS NOT NULL")?
-            .query_row([id.0], |row| row.get(0))
-            .optional()?;
-        let Some(hook) = hook.map(RunId) else {
-            return Ok(None);
-        };
-        let run = find(self.connection(), hook)?;
-        Ok(run.filter(|run| !run.state.is_final()).map(|_| hook))
     }
 
     fn delete(&self, id: RunId) -> rusqlite::Result<()> {

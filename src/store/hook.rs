@@ -1,10 +1,13 @@
 //! Hooks: runs that follow the ending of another, enqueued in the transaction that ends it.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::json;
-use crate::model::{Environment, Event, Policy, RunId, RunResult, Spec, Start, Timestamp, next};
+use crate::model::{
+    Environment, Event, Policy, Run, RunId, RunResult, Spec, Start, Timestamp, next,
+};
 
+use super::error::StoreError;
 use super::pass::{Facts, Pass, find};
 use super::submit::{NewRun, Parent, content, insert};
 
@@ -76,21 +79,25 @@ pub fn enqueue(
 }
 
 /// Makes the held hook of run `id` due; one that was canceled meanwhile stays so.
-pub fn release(pass: &Pass<'_>, id: RunId, now: Timestamp) -> rusqlite::Result<()> {
-    let connection = pass.connection();
+pub fn release(pass: &Pass<'_>, id: RunId, now: Timestamp) -> Result<(), StoreError> {
+    let Some((hook, run)) = pass.guard(hook_of(pass.connection(), id))? else {
+        return Ok(());
+    };
+    if let Ok(transition) = next(&run, &Event::Release { at: now }) {
+        // A hook has no hook of its own, so this goes one level deep.
+        pass.apply(hook, &run, &transition, now, Facts::None)?;
+    }
+    Ok(())
+}
+
+/// The last hook that run `id` enqueued, if it is still stored.
+pub fn hook_of(connection: &Connection, id: RunId) -> rusqlite::Result<Option<(RunId, Run)>> {
     let hook: Option<i64> = connection
         .prepare_cached("SELECT hook_id FROM run WHERE id = ?1 AND hook_id IS NOT NULL")?
         .query_row([id.0], |row| row.get(0))
         .optional()?;
     let Some(hook) = hook.map(RunId) else {
-        return Ok(());
+        return Ok(None);
     };
-    let Some(run) = find(connection, hook)? else {
-        return Ok(());
-    };
-    if let Ok(transition) = next(&run, &Event::Release { at: now }) {
-        // A hook has no hook of its own, so this goes one level deep.
-        pass.try_apply(hook, &run, &transition, now, Facts::None)?;
-    }
-    Ok(())
+    Ok(find(connection, hook)?.map(|run| (hook, run)))
 }

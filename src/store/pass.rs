@@ -82,30 +82,31 @@ impl<'s> Pass<'s> {
         at: Timestamp,
         facts: Facts<'_>,
     ) -> Result<bool, StoreError> {
-        self.guard(self.try_apply(id, before, transition, at, facts))
-    }
-
-    pub(super) fn try_apply(
-        &self,
-        id: RunId,
-        before: &Run,
-        transition: &Transition,
-        at: Timestamp,
-        facts: Facts<'_>,
-    ) -> rusqlite::Result<bool> {
         let result = ending(before, transition, facts);
-        if !self.update_run(id, before, transition, at, result.as_ref())? {
+        let changed = self.update_run(id, before, transition, at, result.as_ref());
+        if !self.guard(changed)? {
             return Ok(false);
         }
-        let attempt = self.update_attempt(id, transition, at, facts)?;
+        let attempt = self.guard(self.update_attempt(id, transition, at, facts))?;
         let due = match transition.state {
             State::Waiting { due, .. } => Some(due),
             _ => None,
         };
-        note(&self.transaction, id, at, transition.note, attempt, due)?;
+        self.guard(note(
+            &self.transaction,
+            id,
+            at,
+            transition.note,
+            attempt,
+            due,
+        ))?;
         match (transition.hook, result) {
-            (HookChange::Enqueue, Some(result)) => hook::enqueue(self, id, &result, false, at)?,
-            (HookChange::EnqueueHeld, Some(result)) => hook::enqueue(self, id, &result, true, at)?,
+            (HookChange::Enqueue, Some(result)) => {
+                self.guard(hook::enqueue(self, id, &result, false, at))?;
+            }
+            (HookChange::EnqueueHeld, Some(result)) => {
+                self.guard(hook::enqueue(self, id, &result, true, at))?;
+            }
             (HookChange::Release, _) => hook::release(self, id, at)?,
             (HookChange::Enqueue | HookChange::EnqueueHeld, None) | (HookChange::None, _) => {}
         }

@@ -19,6 +19,7 @@ mod hooks;
 mod looking;
 mod machine;
 mod outcomes;
+mod store;
 mod submit;
 mod tidy;
 mod transfer;

@@ -1,0 +1,225 @@
+//! The store on a real SQLite file: who may use it, and that a change is written whole or not at
+//! all.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use retrier::model::{Environment, Event, Outcome, Policy, RunId, Spec, Start, Timestamp, next};
+use retrier::store::{Access, Facts, Filter, Folder, Store, StoreError};
+use retrier::sys::identity::World;
+use rusqlite::Connection;
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+fn folder(dir: &Path) -> Folder {
+    Folder::of(&dir.join("retrier.db"))
+}
+
+fn store(folder: &Folder) -> Store {
+    let opened = Store::open(folder, Access::Create).expect("a new database can be made");
+    opened.expect("it was to be made")
+}
+
+fn spec() -> Spec {
+    Spec {
+        command: vec![b"true".to_vec()],
+        cwd: b"/".to_vec(),
+        environment: Environment(b"A=1\0SECRET=hunter2\0".to_vec()),
+        umask: 0o022,
+        stdin: None,
+        name: None,
+        policy: Policy::default(),
+        start: Start::Now,
+        on_complete: Some(b"true".to_vec()),
+    }
+}
+
+fn everything(store: &Store) -> Vec<RunId> {
+    let all = Filter {
+        status: None,
+        name: None,
+        limit: 1000,
+    };
+    let listed = store
+        .read()
+        .list(&all, NOW)
+        .expect("a database can be listed");
+    listed.iter().map(|record| record.id).collect()
+}
+
+/// SQLite before 3.51.3 can corrupt a WAL database when a commit races a checkpoint.
+#[test]
+fn the_bundled_sqlite_has_the_fix_for_the_wal_reset() {
+    let version: Vec<u32> = Store::sqlite_version()
+        .split('.')
+        .map(|part| part.parse().expect("a version is made of numbers"))
+        .collect();
+    assert!(version >= vec![3, 51, 3], "{version:?}");
+}
+
+/// Without the guard a second daemon, or the same one after a crash, would charge an ending twice
+/// and enqueue its hook twice.
+#[test]
+fn the_same_answer_is_applied_once() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut store = store(&folder(dir.path()));
+    let id = store.submit(&spec(), NOW).expect("it is stored").id;
+    let world = World::current().expect("/proc is there");
+    let shim = world
+        .identify(std::process::id() as i32)
+        .expect("this process lives");
+    let file = "1";
+    let claim = Facts::Claim { file, shim: &shim };
+
+    let pass = store.begin().expect("nobody else writes");
+    let waiting = pass.read().run(id).expect("it is stored");
+    let start = next(&waiting, &Event::Start { at: NOW }).expect("it is due");
+    assert!(
+        pass.apply(id, &waiting, &start, NOW, claim)
+            .expect("it fits")
+    );
+    assert!(
+        !pass
+            .apply(id, &waiting, &start, NOW, claim)
+            .expect("it is refused")
+    );
+    let running = pass.read().run(id).expect("it is stored");
+    let outcome = Outcome::Exit { code: 0 };
+    let attempt = running.state.open_attempt().expect("it was claimed");
+    let ended = Event::Ended {
+        at: NOW,
+        attempt,
+        outcome,
+    };
+    let end = next(&running, &ended).expect("it is open");
+    for expected in [true, false, false] {
+        let applied = pass.apply(id, &running, &end, NOW, Facts::None);
+        assert_eq!(applied.expect("it is looked at"), expected);
+    }
+    pass.commit().expect("there is room");
+
+    assert_eq!(
+        everything(&store),
+        [RunId(2), id],
+        "one hook, for one ending"
+    );
+    assert_eq!(store.read().attempts(id).expect("they are stored").len(), 1);
+}
+
+#[test]
+fn what_is_not_committed_never_was() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut store = store(&folder(dir.path()));
+    let id = store.submit(&spec(), NOW).expect("it is stored").id;
+    let pass = store.begin().expect("nobody else writes");
+    let before = pass.read().run(id).expect("it is stored");
+    let canceled = next(&before, &Event::Cancel { at: NOW }).expect("it is waiting");
+    assert!(
+        pass.apply(id, &before, &canceled, NOW, Facts::None)
+            .expect("it fits")
+    );
+    drop(pass);
+    assert_eq!(store.read().run(id).expect("it is stored"), before);
+    assert_eq!(
+        everything(&store),
+        [id],
+        "no hook of an ending that was not committed"
+    );
+}
+
+#[test]
+fn many_make_the_same_database_at_once() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder(dir.path());
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| store(&folder).submit(&spec(), NOW).expect("it is stored"));
+        }
+    });
+    assert_eq!(everything(&store(&folder)).len(), 16);
+}
+
+/// Each is refused by name and left as it was, byte by byte.
+#[test]
+fn files_that_are_not_ours_are_refused_and_not_touched() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    type Make = fn(&Path);
+    let cases: [(&str, Make, fn(&StoreError) -> bool); 4] = [
+        (
+            "text",
+            |path| fs::write(path, "no database ".repeat(1000)).expect("it can be written"),
+            |error| matches!(error, StoreError::NotOurs { .. }),
+        ),
+        (
+            "another program's",
+            |path| {
+                let other = Connection::open(path).expect("it can be made");
+                other
+                    .execute_batch("CREATE TABLE t (x)")
+                    .expect("it can be changed");
+            },
+            |error| matches!(error, StoreError::NotOurs { .. }),
+        ),
+        (
+            "a newer retrier's",
+            |path| {
+                drop(store(&Folder::of(path)));
+                let newer = Connection::open(path).expect("it can be opened");
+                newer
+                    .execute_batch("PRAGMA user_version = 999; PRAGMA journal_mode = DELETE;")
+                    .expect("it can be changed");
+            },
+            |error| matches!(error, StoreError::Newer { found: 999, .. }),
+        ),
+        (
+            "truncated",
+            |path| {
+                let mut made = store(&Folder::of(path));
+                made.submit(&spec(), NOW).expect("it is stored");
+                drop(made);
+                let old = Connection::open(path).expect("it can be opened");
+                old.execute_batch("PRAGMA journal_mode = DELETE")
+                    .expect("it can be changed");
+                drop(old);
+                let file = fs::File::options()
+                    .write(true)
+                    .open(path)
+                    .expect("it is there");
+                file.set_len(5000).expect("it can be cut");
+            },
+            |error| matches!(error, StoreError::Damaged { .. }),
+        ),
+    ];
+    for (name, make, expected) in cases {
+        let path = dir.path().join(name);
+        make(&path);
+        set_private(&path);
+        let before = fs::read(&path).expect("it is there");
+        let opened = Store::open(&Folder::of(&path), Access::Create);
+        let read = opened.and_then(|store| {
+            let store = store.expect("it is there");
+            store.read().next_due().map(drop)
+        });
+        let error = read.expect_err(name);
+        assert!(expected(&error), "{name}: {error}");
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(
+            fs::read(&path).expect("it is there"),
+            before,
+            "{name} was changed"
+        );
+    }
+}
+
+fn set_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(path, mode).expect("it is ours");
+}
+
+#[test]
+fn the_environment_is_never_shown() {
+    let shown = format!("{:?}", spec());
+    assert!(!shown.contains("hunter2"), "{shown}");
+}

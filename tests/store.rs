@@ -144,8 +144,8 @@ fn many_make_the_same_database_at_once() {
 #[test]
 fn files_that_are_not_ours_are_refused_and_not_touched() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    type Make = fn(&Path);
-    let cases: [(&str, Make, fn(&StoreError) -> bool); 4] = [
+    type Case = (&'static str, fn(&Path), fn(&StoreError) -> bool);
+    let cases: [Case; 4] = [
         (
             "text",
             |path| fs::write(path, "no database ".repeat(1000)).expect("it can be written"),

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::model::{Timestamp, schedule};
+use crate::model::{RunId, Timestamp, schedule};
 use crate::store::{Access, Folder, Store, StoreError};
 use crate::sys::failpoint;
 use crate::sys::files::remove_if_there;
 use crate::sys::identity::World;
 use crate::sys::poll::Poller;
-use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
+use crate::sys::signal::Signals;
 use crate::sys::spawn::OwnProgram;
 use crate::sys::timer::WallTimer;
 
@@ -45,13 +47,17 @@ pub(super) struct Daemon {
     pub(super) booted_at: Timestamp,
     pub(super) poller: Poller,
     pub(super) timer: WallTimer,
-    pub(super) signals: Signals,
+    pub(super) signals: Rc<Signals>,
     pub(super) doorbell: Doorbell,
     pub(super) deaf_until: Option<Instant>,
     pub(super) slots: Slots,
     pub(super) watched: BTreeMap<u64, Watched>,
     pub(super) next_watched: u64,
     pub(super) remnants: Vec<Remnant>,
+    /// When to look again at what no descriptor tells of.
+    pub(super) look_at: Option<Instant>,
+    /// Runs of which somebody wants to know whether they have ended.
+    pub(super) asked: Vec<RunId>,
     /// What was found out and is not committed yet.
     pub(super) inbox: Vec<Finding>,
     /// The files of shims that are gone, to be removed once the inbox is committed: they are the
@@ -96,6 +102,7 @@ impl Daemon {
         config: &Config,
         world: &World,
         open_files: u64,
+        signals: &Rc<Signals>,
     ) -> Result<Self, ServeError> {
         let system = |what| move |error| ServeError::System(what, error);
         // `None` is for Access::Existing alone.
@@ -104,12 +111,10 @@ impl Daemon {
         let store = store.ok_or_else(|| ServeError::System("the database", gone()))?;
         let poller = Poller::new().map_err(system("epoll"))?;
         let timer = WallTimer::new().map_err(system("timerfd"))?;
-        let caught = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
-        let signals = Signals::catch(&caught).map_err(system("signals"))?;
         let doorbell = Doorbell::hang(folder).map_err(system("the doorbell"))?;
         let add = |result: io::Result<()>| result.map_err(system("epoll"));
         add(poller.add(doorbell.listener(), token(LISTENER, 0)))?;
-        add(poller.add(&signals, token(SIGNALS, 0)))?;
+        add(poller.add(signals.as_fd(), token(SIGNALS, 0)))?;
         add(poller.add(&timer, token(TIMER, 0)))?;
         let mut daemon = Self {
             config: config.clone(),
@@ -122,13 +127,15 @@ impl Daemon {
             booted_at: clock::booted_at().map_err(system("/proc/uptime"))?,
             poller,
             timer,
-            signals,
+            signals: Rc::clone(signals),
             doorbell,
             deaf_until: None,
             slots: Slots::default(),
             watched: BTreeMap::new(),
             next_watched: 0,
             remnants: Vec::new(),
+            look_at: None,
+            asked: Vec::new(),
             inbox: Vec::new(),
             old_files: Vec::new(),
             dirty: true,
@@ -148,6 +155,7 @@ impl Daemon {
     pub(super) fn run(&mut self, lock: &DaemonLock) -> Result<(), ServeError> {
         loop {
             let mut now = clock::monotonic();
+            self.look_again(now);
             let mut more = false;
             if self.passes.until(now).is_none() {
                 match self.work() {
@@ -159,22 +167,25 @@ impl Daemon {
                 }
                 now = clock::monotonic();
             }
-            if self.may_leave(now, lock)? {
-                self.slots.dismiss(&self.folder);
-                return Ok(());
+            match self.may_leave(now, lock) {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.slots.dismiss(&self.folder);
+                    return Ok(());
+                }
+                Err(ServeError::Store(error)) => self.database_trouble(error)?,
+                Err(error) => return Err(error),
             }
+            more |= self.set_timer()?;
             let timeout = if more {
                 Some(Duration::ZERO)
             } else {
                 self.timeout(now)
             };
-            self.set_timer()?;
             let ready = self.poller.wait(timeout);
             for token in ready.map_err(|error| ServeError::System("epoll", error))? {
                 self.take(token & 7, token >> 3)?;
             }
-            self.press_remnants();
-            self.look_at_locks();
             self.dirty |= clock::poll_interval().is_some();
         }
     }
@@ -185,6 +196,7 @@ impl Daemon {
         if self.dirty {
             self.pass()?;
         }
+        self.tell_ended()?;
         let upkeep = self.upkeep()?;
         Ok(upkeep || (self.dirty && clock::poll_interval().is_none()))
     }
@@ -213,16 +225,17 @@ impl Daemon {
             self.claims.until(now),
             self.passes.until(now),
             self.deaf_until,
+            self.look_at,
             self.slots.thin_out(now),
             idle_exit.and_then(|(since, stay)| since.checked_add(stay)),
         ];
         let instants = instants.into_iter().flatten();
         let waits = instants.map(|at| at.saturating_duration_since(now));
-        let others = [self.look_again_after(), clock::poll_interval()];
-        waits.chain(others.into_iter().flatten()).min()
+        waits.chain(clock::poll_interval()).min()
     }
 
-    fn set_timer(&self) -> Result<(), ServeError> {
+    /// Sets the timer. `true`: the clock was set, and there is something to do.
+    fn set_timer(&mut self) -> Result<bool, ServeError> {
         let free = self.free_slots();
         let mut at = schedule::wake_at(free, self.next_due, &[self.expire_at]);
         if self.passes.until(clock::monotonic()).is_some() {
@@ -231,7 +244,10 @@ impl Daemon {
             at = None;
         }
         let set = self.timer.set(at.map(clock::kernel_time));
-        set.map_err(|error| ServeError::System("timerfd", error))
+        let clock_set = set.map_err(|error| ServeError::System("timerfd", error))?;
+        self.clock_set |= clock_set;
+        self.dirty |= clock_set;
+        Ok(clock_set)
     }
 
     /// Whether the daemon is to end now.

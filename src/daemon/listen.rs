@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use crate::clock;
-use crate::model::RunId;
 use crate::shim::order::Cause;
 use crate::shim::record::{Record, Stage};
 use crate::store::{OpenAttempt, StoreError};
@@ -33,7 +32,7 @@ impl Daemon {
             CALLER => {
                 let heard = self.doorbell.hear(number);
                 self.dirty |= heard.rang;
-                self.tell_ended(heard.look_at)?;
+                self.asked.extend(heard.look_at);
             }
             REPORT => self.hear_shim(number).map_err(system("a shim"))?,
             END => self.shim_ended(number).map_err(system("a shim"))?,
@@ -61,13 +60,14 @@ impl Daemon {
     }
 
     /// Tells waiters of runs that have ended without a word from here.
-    fn tell_ended(&mut self, ids: Vec<RunId>) -> Result<(), StoreError> {
-        for id in ids {
+    pub(super) fn tell_ended(&mut self) -> Result<(), StoreError> {
+        while let Some(id) = self.asked.last().copied() {
             let ended = match self.store.read().run(id) {
                 Ok(run) => run.state.is_final(),
                 Err(StoreError::NoRun { .. }) => true,
                 Err(error) => return Err(error),
             };
+            self.asked.pop();
             if ended {
                 self.doorbell.tell_end(id);
             }

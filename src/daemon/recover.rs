@@ -15,10 +15,10 @@ use super::settle::{Finding, What};
 use super::slots::Key;
 
 /// How often what a killed shim has left is looked for.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How often the lock of a shim in another pid namespace is looked at.
-pub(super) const LOCK_AGAIN: Duration = Duration::from_secs(1);
+const LOCK_AGAIN: Duration = Duration::from_secs(1);
 
 /// An attempt whose shim belongs to an earlier daemon. It counts against the limits.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl Daemon {
     }
 
     /// Looks what is left of lost attempts, and kills it when its grace is over.
-    pub(super) fn press_remnants(&mut self) {
+    fn press_remnants(&mut self) {
         let now = clock::monotonic();
         for remnant in std::mem::take(&mut self.remnants) {
             let path = self.folder.shims().join(&remnant.open.file);
@@ -179,7 +179,7 @@ impl Daemon {
     }
 
     /// Looks at the shims that only their locks tell of.
-    pub(super) fn look_at_locks(&mut self) {
+    fn look_at_locks(&mut self) {
         let foreign = self
             .watched
             .iter()
@@ -192,11 +192,16 @@ impl Daemon {
         }
     }
 
-    /// When to look again at what no descriptor tells of.
-    pub(super) fn look_again_after(&self) -> Option<Duration> {
-        let foreign = self.watched.values().any(|watched| watched.pidfd.is_none());
-        let remnants = (!self.remnants.is_empty()).then_some(LOOK_AGAIN);
-        remnants.or(foreign.then_some(LOCK_AGAIN))
+    /// Looks at what no descriptor tells of, when it is time to.
+    pub(super) fn look_again(&mut self, now: Instant) {
+        if self.look_at.is_none_or(|at| at <= now) {
+            self.press_remnants();
+            self.look_at_locks();
+            let foreign = self.watched.values().any(|watched| watched.pidfd.is_none());
+            let remnants = (!self.remnants.is_empty()).then_some(LOOK_AGAIN);
+            let after = remnants.or(foreign.then_some(LOCK_AGAIN));
+            self.look_at = after.and_then(|after| now.checked_add(after));
+        }
     }
 
     /// As long as nothing can be seen, something may be alive.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock;
@@ -9,6 +10,7 @@ use crate::store::{Access, Folder, Store, StoreError};
 use crate::sys::identity::{World, open_verified, terminate};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::limit_open_files;
+use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 
 use super::cycle::Daemon;
 use super::holder::{self, DaemonLock, Holder};
@@ -41,6 +43,29 @@ pub enum ServeError {
     System(&'static str, io::Error),
 }
 
+impl ServeError {
+    /// May it work again later, without anybody's help or with room made on the disk?
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Held(_) => false,
+            Self::System(..) => true,
+            Self::Store(error) => match error {
+                StoreError::NotOurs { .. }
+                | StoreError::Newer { .. }
+                | StoreError::Damaged { .. }
+                | StoreError::NotPrivate { .. } => false,
+                StoreError::NoRun { .. }
+                | StoreError::Full { .. }
+                | StoreError::Busy { .. }
+                | StoreError::ReadOnly { .. }
+                | StoreError::Unknown { .. }
+                | StoreError::Io { .. }
+                | StoreError::Sqlite { .. } => true,
+            },
+        }
+    }
+}
+
 fn held(holder: &Option<Box<Holder>>) -> String {
     match holder {
         Some(holder) => format!("a daemon holds this database, pid {}", holder.process.pid),
@@ -60,24 +85,28 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
     limit_open_files(None)
         .map(|before| open_files = before)
         .map_err(system("the limit of open files"))?;
+    let caught = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
+    let signals = Rc::new(Signals::catch(&caught).map_err(system("signals"))?);
     let mut ready = Some(ready);
     let mut trouble = Pause::default();
     loop {
-        let mut daemon = Daemon::open(folder, &config, &world, open_files)?;
-        daemon.recover()?;
-        if let Some(ready) = ready.take() {
-            tracing::info!("serving {}", folder.database().display());
-            ready();
-        }
-        match daemon.run(&lock) {
+        let opened = Daemon::open(folder, &config, &world, open_files, &signals);
+        let served = opened.and_then(|mut daemon| {
+            daemon.recover()?;
+            if let Some(ready) = ready.take() {
+                tracing::info!("serving {}", folder.database().display());
+                ready();
+            }
+            daemon.run(&lock)
+        });
+        match served {
             Ok(()) => return Ok(()),
             // After a failed commit nobody knows what is stored: everything is read again. The
             // shims finish what they run and are found again by their files.
-            Err(ServeError::Store(error @ StoreError::Unknown { .. })) => {
-                drop(daemon);
+            Err(error) if ready.is_none() && error.may_pass() => {
                 let pause = trouble.hit(clock::monotonic());
                 tracing::error!("{error}; starting over in {} s", pause.as_secs());
-                let _ = wait_readable(&[], Some(pause));
+                let _ = wait_readable(&[signals.as_fd()], Some(pause));
             }
             Err(error) => return Err(error),
         }

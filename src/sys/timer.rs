@@ -39,8 +39,9 @@ impl WallTimer {
     }
 
     /// Expires at `at`, counted from 1970 on the wall clock; `None` is never. A time that has
-    /// passed expires at once.
-    pub fn set(&self, at: Option<Duration>) -> io::Result<()> {
+    /// passed expires at once. `true`: the clock was set since the last look, which no
+    /// [`WallTimer::take`] will tell any more.
+    pub fn set(&self, at: Option<Duration>) -> io::Result<bool> {
         // A zero value would disarm the timer.
         let at = at.map_or(NEVER, |at| at.clamp(Duration::from_nanos(1), NEVER));
         // An armed timer is what makes the kernel tell of a set clock, so it is always armed.
@@ -48,8 +49,9 @@ impl WallTimer {
             TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
         let expiration = Expiration::OneShot(TimeSpec::from_duration(at));
         match self.timer.set(expiration, flags) {
-            // The clock was set since the last look; the next read would have said the same.
-            Err(Errno::ECANCELED) | Ok(()) => Ok(()),
+            Ok(()) => Ok(false),
+            // It is armed all the same (fs/timerfd.c: the check comes after the start).
+            Err(Errno::ECANCELED) => Ok(true),
             Err(errno) => Err(errno.into()),
         }
     }

@@ -5,11 +5,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{Home, Output, Process};
+use crate::support::{Home, Output, Process, wait_until};
 
 /// How many calls wait at the same time.
 const CALLERS: usize = 8;
@@ -228,7 +229,7 @@ fn an_attempt_that_timed_out_is_charged_and_retried() {
     let home = Home::new();
     let _daemon = home.daemon();
     let line = "echo begun $RETRIER_ATTEMPT; test $RETRIER_ATTEMPT = 2 || sleep 60";
-    let limits = ["--timeout=300ms", "--constant=1ms", "--shell", line];
+    let limits = ["--timeout=1s", "--constant=1ms", "--shell", line];
     let output = home
         .retrier(["run", "--wait"].iter().chain(&limits))
         .output();
@@ -324,11 +325,9 @@ fn a_command_that_appears_between_two_attempts_is_executed() {
     let late = home.path("late");
     let call = home.retrier(["run", "--no-check", "--constant=50ms", "--forever", "--"]);
     call.arg(&late).output().ok();
-    crate::support::wait_until(
-        "an attempt has failed",
-        std::time::Duration::from_secs(20),
-        || home.status(1)["failures"].as_u64().is_some_and(|n| n > 0),
-    );
+    wait_until("an attempt has failed", Duration::from_secs(20), || {
+        home.status(1)["failures"].as_u64().is_some_and(|n| n > 0)
+    });
     let new = file(&home, "new", "#!/bin/sh\necho at last\n", 0o755);
     fs::rename(new, late).expect("both are in one folder");
     let output = home.retrier(["wait", "1"]).output().ok();

@@ -21,19 +21,22 @@ pub enum Need {
     LoopMount,
     /// The `nohup` program.
     Nohup,
+    /// The `script` program: a terminal for one call.
+    Script,
     /// The `flock` program: the tripwire against two attempts at once.
     Flock,
 }
 
 impl Need {
     /// Every need, in the order in which they are reported.
-    pub const ALL: [Need; 7] = [
+    pub const ALL: [Need; 8] = [
         Need::Curl,
         Need::Tmux,
         Need::Strace,
         Need::Root,
         Need::LoopMount,
         Need::Nohup,
+        Need::Script,
         Need::Flock,
     ];
 
@@ -46,6 +49,7 @@ impl Need {
             Need::Root => nix::unistd::geteuid().is_root(),
             Need::LoopMount => loop_mount_works(),
             Need::Nohup => program("nohup").is_some(),
+            Need::Script => program("script").is_some(),
             Need::Flock => program("flock").is_some(),
         }
     }
@@ -66,6 +70,9 @@ impl Need {
             }
             Need::Nohup => {
                 "nohup is missing (clean children); install it with apt-get install coreutils"
+            }
+            Need::Script => {
+                "script is missing (what a terminal shows); install it with apt-get install bsdutils"
             }
             Need::Flock => {
                 "flock is missing (never two at once); install it with apt-get install util-linux"

@@ -1,0 +1,128 @@
+//! When a run starts, what it is called, and which calls are refused.
+
+use std::fs;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{assert_nothing_stored, submit};
+use crate::support::Home;
+
+/// When the command of this run wrote down that it ran.
+fn ran_at(home: &Home, id: i64) -> Timestamp {
+    assert_eq!(home.wait(id), 0);
+    let logs = home.retrier(["logs", &id.to_string()]).output().ok();
+    let nanoseconds: i128 = logs.text().parse().expect("`date` prints a number");
+    Timestamp::from_nanosecond(nanoseconds).expect("it is this century")
+}
+
+fn time(status: &serde_json::Value, field: &str) -> Timestamp {
+    let text = status[field].as_str().unwrap_or_default();
+    assert!(text.len() == 24 && text.ends_with('Z'), "{field}: {text}");
+    text.parse().expect("it is RFC 3339")
+}
+
+#[test]
+fn a_delay_counts_from_the_submit_and_is_never_short() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let before = Timestamp::now();
+    let id = home.run(["--delay", "700ms", "--", "date", "+%s%N"]);
+    let status = home.status(id);
+    assert_eq!(status["state"], "scheduled");
+    let (created, due) = (time(&status, "created_at"), time(&status, "due_at"));
+    assert_eq!(
+        due.duration_since(created),
+        SignedDuration::from_millis(700)
+    );
+    assert!(
+        created >= before - Duration::from_millis(1),
+        "{created} {before}"
+    );
+    let ran = ran_at(&home, id);
+    assert!(ran >= due, "ran at {ran}, due at {due}");
+    let at_once = home.run(["--delay", "0", "--", "date", "+%s%N"]);
+    assert!(ran_at(&home, at_once).duration_since(ran).as_secs() < 20);
+}
+
+#[test]
+fn a_time_with_any_offset_is_kept_and_a_past_one_is_due_at_once() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let at = Timestamp::now() + Duration::from_millis(900);
+    let text = home
+        .sh("TZ=UTC-9 date -d \"$AT\" +%Y-%m-%dT%H:%M:%S.%3N+09:00")
+        .env("AT", format!("{at:.3}"))
+        .output()
+        .ok()
+        .text();
+    let id = home.run(["--at", &text, "--", "date", "+%s%N"]);
+    let due = time(&home.status(id), "due_at");
+    assert_eq!(due.as_millisecond(), at.as_millisecond());
+    let past = home.run(["--at", "1999-12-31T23:59:59Z", "--", "date", "+%s%N"]);
+    assert!(ran_at(&home, past) < ran_at(&home, id));
+    let ran = ran_at(&home, id);
+    assert!(ran >= due, "ran at {ran}, due at {due}");
+}
+
+#[test]
+fn a_name_is_shown_and_need_not_be_unique() {
+    let home = Home::new();
+    for name in ["nightly dump", "nightly dump", "-", "ü"] {
+        submit(&home, &[&format!("--name={name}"), "--", "true"]).ok();
+    }
+    submit(&home, &["--", "true"]).ok();
+    let names = [1, 2, 3, 4, 5].map(|id| home.status(id)["name"].clone());
+    let expected = ["nightly dump", "nightly dump", "-", "ü"].map(serde_json::Value::from);
+    assert_eq!(names[..4], expected);
+    assert_eq!(names[4], serde_json::Value::Null);
+}
+
+#[test]
+fn wrong_usage_exits_2_and_stores_nothing() {
+    let home = Home::new();
+    for args in [
+        "",
+        "--",
+        "--shell true -- true",
+        "--no-such-option -- true",
+        "--max-failures 1 --max-attempts 1 -- true",
+        "--max-failures 1 --forever -- true",
+        "--max-attempts 1 --forever -- true",
+        "--max-attempts 0 -- true",
+        "--max-failures -1 -- true",
+        "--max-failures 1.5 -- true",
+        "--delay 1s --at 2030-01-01T00:00:00Z -- true",
+        "--delay -1 -- true",
+        "--delay 1M -- true",
+        "--delay soon -- true",
+        "--at tomorrow -- true",
+        "--at 2030-01-01T00:00:00 -- true",
+        "--timeout -1s -- true",
+        "--grace inf -- true",
+        "--env NAME -- true",
+        "--env =value -- true",
+        "--stream -- true",
+        "--cwd",
+    ] {
+        let refused = submit(&home, &args.split_terminator(' ').collect::<Vec<_>>());
+        let refused = refused.exits(2);
+        assert_eq!(refused.stdout, b"", "{args}");
+        assert!(refused.error_text().contains("error: "), "{args}");
+    }
+    assert_nothing_stored(&home);
+    let files = fs::read_dir(home.path("retrier.db.d/logs"));
+    assert!(files.is_err(), "there are logs");
+}
+
+#[test]
+fn options_after_the_command_are_the_commands() {
+    let home = Home::new();
+    submit(&home, &["echo", "--wait", "--name", "x"]).ok();
+    let command = home.status(1)["command"].clone();
+    assert_eq!(
+        command,
+        serde_json::json!(["echo", "--wait", "--name", "x"])
+    );
+    assert_eq!(home.status(1)["name"], serde_json::Value::Null);
+}

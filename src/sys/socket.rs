@@ -12,12 +12,19 @@ use nix::sys::socket::{
     UnixAddr, bind, connect, listen, recvmsg, sendmsg, socket, socketpair,
 };
 
-/// Listens at `name` in the open folder `dir`, so that a long path is no obstacle. The address
-/// must be free. Errors: see bind(2).
+use super::files::set_umask;
+
+/// Listens at `name` in the open folder `dir`, so that a long path is no obstacle; its mode is
+/// 0600. The address must be free. Errors: see bind(2).
 pub fn listen_in(dir: &File, name: &str) -> io::Result<UnixListener> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    bind(fd.as_raw_fd(), &address(dir, name)?)?;
+    let address = address(dir, name)?;
+    // bind(2) gives the socket every bit that the umask leaves.
+    let mask = set_umask(0o177);
+    let bound = bind(fd.as_raw_fd(), &address);
+    set_umask(mask);
+    bound?;
     listen(&fd, Backlog::MAXCONN)?;
     Ok(UnixListener::from(fd))
 }

@@ -1,1 +1,225 @@
-//! To be replaced.
+//! Looking at runs. Here: `status`, for people and for scripts.
+
+mod listing;
+mod output;
+mod terminal;
+mod waiting;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, wait_until};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Waits until the command of this run has started.
+#[track_caller]
+fn await_running(home: &Home, id: i64) {
+    wait_until("it runs", LONG, || home.state(id) == "running");
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+#[test]
+fn status_tells_people_what_was_asked_what_happened_and_what_comes_next() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let line = "echo hi; exit $((RETRIER_ATTEMPT == 1 ? 3 : 0))";
+    let done = home.run(["--name", "nightly", "--constant", "50ms", "--shell", line]);
+    let failed = home.run(["--max-failures", "0", "--", "sh", "-c", "kill -9 $$"]);
+    let delayed = home.run(["--delay", "2h", "--", "true"]);
+    let running = home.run(["--", "sleep", "600"]);
+    assert_eq!((home.wait(done), home.wait(failed)), (0, 137));
+    await_running(&home, running);
+    let page = |id: i64| {
+        home.retrier(["status", &id.to_string()])
+            .output()
+            .ok()
+            .text()
+    };
+    #[track_caller]
+    fn assert_holds(page: &str, parts: &[&str]) {
+        for part in parts {
+            assert!(page.contains(part), "no {part:?} in\n{page}");
+        }
+    }
+    let shown = page(done);
+    assert!(
+        shown.starts_with(&format!("run       {done} succeeded\n")),
+        "{shown}"
+    );
+    assert_holds(&shown, &["name      nightly\n", "command   /bin/sh -c "]);
+    assert_holds(
+        &shown,
+        &[
+            "attempts  2\n",
+            "exit 3, then a wait of ",
+            "took ",
+            "  exit 0",
+        ],
+    );
+    assert_holds(
+        &shown,
+        &["result    success, hi\n", "ended     ", "stored    "],
+    );
+    assert_holds(
+        &page(failed),
+        &["failed", "exhausted", "signal 9 (SIGKILL)"],
+    );
+    assert_holds(&page(delayed), &["scheduled, starts in 1h 59m ("]);
+    assert_holds(
+        &page(running),
+        &["running, attempt 1\n", "attempts  1 of 5\n", "pid "],
+    );
+}
+
+#[test]
+fn status_json_has_every_field_of_a_run() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let line = "printf out; exit $((RETRIER_ATTEMPT == 1 ? 7 : 0))";
+    let args = [
+        "--name",
+        "n",
+        "--constant",
+        "60ms",
+        "--jitter",
+        "0",
+        "--timeout",
+        "5m",
+    ];
+    let hook = ["--on-complete", "true", "--shell", line];
+    let id = home.run(args.iter().chain(&hook));
+    assert_eq!(home.wait(id), 0);
+    let run = home.status(id);
+    let keys: BTreeSet<&str> = run
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    for key in [
+        "version",
+        "id",
+        "state",
+        "command",
+        "cwd",
+        "name",
+        "created_at",
+        "due_at",
+        "finished_at",
+        "failures",
+        "policy",
+        "attempts",
+        "parent_id",
+        "hook_id",
+        "result",
+    ] {
+        assert!(keys.contains(key), "no {key} in {keys:?}");
+    }
+    assert_eq!((&run["version"], &run["id"]), (&json!(1), &json!(id)));
+    assert_eq!(
+        (&run["state"], &run["name"]),
+        (&json!("succeeded"), &json!("n"))
+    );
+    assert_eq!(run["command"], json!(["/bin/sh", "-c", line]));
+    assert_eq!(
+        (&run["failures"], &run["due_at"]),
+        (&json!(1), &Value::Null)
+    );
+    assert_eq!(
+        run["result"],
+        json!({"type": "success", "return_value": "out"})
+    );
+    let policy = &run["policy"];
+    assert_eq!(
+        (&policy["max_failures"], &policy["timeout_ms"]),
+        (&json!(4), &json!(300_000))
+    );
+    let hook_id = run["hook_id"].as_i64().expect("it has a hook");
+    assert_eq!(
+        (&run["parent_id"], &home.status(hook_id)["parent_id"]),
+        (&Value::Null, &json!(id))
+    );
+
+    let attempts = run["attempts"].as_array().unwrap();
+    let outcomes: Vec<&Value> = attempts.iter().map(|attempt| &attempt["outcome"]).collect();
+    let exit = |code: i32| json!({"type": "exit", "code": code});
+    assert_eq!(outcomes, [&exit(7), &exit(0)]);
+    let mut times = vec![run["created_at"].as_str().unwrap()];
+    for (n, attempt) in attempts.iter().enumerate() {
+        assert_eq!(attempt["number"], json!(n + 1));
+        assert!(
+            attempt["pid"].as_i64().is_some_and(|pid| pid > 1),
+            "{attempt}"
+        );
+        times.extend(["started_at", "ended_at"].map(|field| attempt[field].as_str().unwrap()));
+    }
+    times.push(run["finished_at"].as_str().unwrap());
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(
+        times
+            .iter()
+            .all(|time| time.len() == 24 && time.ends_with('Z')),
+        "{times:?}"
+    );
+}
+
+#[test]
+fn status_answers_in_the_order_asked_and_names_the_database_of_an_unknown_run() {
+    let home = Home::new();
+    let empty = home.retrier(["status", "1"]).output().exits(3);
+    assert!(
+        empty
+            .error_text()
+            .contains(&home.db().display().to_string())
+    );
+    for _ in 0..3 {
+        home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
+    }
+    let asked = home
+        .retrier(["status", "--json", "3", "17", "1", "2"])
+        .output()
+        .exits(3);
+    let text = asked.text();
+    let ids = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone());
+    assert_eq!(ids.collect::<Vec<_>>(), [3, 1, 2]);
+    let told = asked.error_text();
+    let names = told.contains("no run 17") && told.contains(&home.db().display().to_string());
+    assert!(names, "{told}");
+    let pages = home.retrier(["status", "3", "1"]).output().ok().text();
+    assert!(pages.find("run       3").unwrap() < pages.find("run       1").unwrap());
+    for wrong in ["0", "-1", "x", "1.5"] {
+        home.retrier(["status", wrong]).output().exits(2);
+    }
+    home.retrier(["status"]).output().exits(2);
+}
+
+#[test]
+fn what_is_not_utf8_is_base64_in_json() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let folder = home.path(OsStr::from_bytes(b"\xff"));
+    fs::create_dir(&folder).unwrap();
+    let call = home
+        .retrier(["run", "--", "printf", "%b"])
+        .arg(OsStr::from_bytes(b"\\0377\xfe"));
+    let id: i64 = call.cwd(&folder).output().ok().text().parse().unwrap();
+    assert_eq!(home.wait(id), 0);
+    let run = home.status(id);
+    assert_eq!(
+        run["command"],
+        json!(["printf", "%b", {"base64": "XDAzNzf+"}])
+    );
+    assert_eq!(run["result"]["return_value"], json!({"base64": "//4="}));
+    assert!(run["cwd"]["base64"].is_string(), "{}", run["cwd"]);
+}

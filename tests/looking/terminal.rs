@@ -1,0 +1,69 @@
+//! What reaches a terminal: no control character of a command, and colours only where they are wanted.
+
+use crate::support::{Home, Need, skip};
+
+#[test]
+fn no_control_character_of_a_command_reaches_a_terminal() {
+    if skip(Need::Script) {
+        return;
+    }
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let hostile = "a\u{1b}]0;owned\u{7}\u{9b}31mz";
+    let name = format!("--name={hostile}");
+    let args = [
+        &name,
+        "--max-failures",
+        "0",
+        "--",
+        "sh",
+        "-c",
+        "echo $1; echo $1 >&2; exit 1",
+    ];
+    let id = home.run(args.iter().copied().chain(["sh", hostile]));
+    assert_eq!(home.wait(id), 1);
+    for verb in [
+        "status ID",
+        "list",
+        "logs ID",
+        "logs -f ID",
+        "wait ID",
+        "wait --stream ID",
+        "run -- \"$HOSTILE\"",
+    ] {
+        let line = format!("retrier {}", verb.replace("ID", &id.to_string()));
+        let call = home
+            .sh("script -qec \"$LINE\" /dev/null </dev/null")
+            .env("LINE", line);
+        let shown = call
+            .env("HOSTILE", hostile)
+            .env("NO_COLOR", "1")
+            .env("TERM", "dumb");
+        let shown = shown.output().stdout;
+        let text = String::from_utf8_lossy(&shown);
+        assert!(text.contains("owned"), "{verb}: {text:?}");
+        let hostile = text
+            .chars()
+            .find(|c| c.is_control() && !"\r\n\t".contains(*c));
+        assert_eq!(hostile, None, "{verb}: {text:?}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    if skip(Need::Script) {
+        return;
+    }
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
+    let on_terminal = |no_color: &str, term: &str| {
+        let call = home.sh("script -qec 'retrier list; retrier status 1' /dev/null </dev/null");
+        let call = call.env("NO_COLOR", no_color).env("TERM", term);
+        call.output().ok().stdout.contains(&0x1b)
+    };
+    assert!(on_terminal("", "xterm"));
+    assert!(!on_terminal("1", "xterm"));
+    assert!(!on_terminal("", "dumb"));
+    let piped = home.retrier(["status", "1"]).env("TERM", "xterm").output();
+    assert!(!piped.stdout.contains(&0x1b));
+}

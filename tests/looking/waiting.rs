@@ -1,0 +1,233 @@
+//! `wait`: for one run or several, with a limit, or passing their output on.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::{LONG, lines};
+use crate::support::{Home, Limit, wait_until};
+
+#[test]
+fn several_runs_get_a_line_each_as_they_end() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let gate = home.path("gate").display().to_string();
+    let line = format!("echo kept to itself; while ! test -e '{gate}'; do sleep 0.02; done");
+    let last = home.run(["--shell", &line]);
+    let good = home.run(["--", "true"]);
+    let bad = home.run(["--max-failures", "0", "--", "false"]);
+    let gone = home.run(["--delay", "1h", "--", "true"]);
+    let ids = [last, good, bad, gone].map(|id| id.to_string());
+    let waiter = home.retrier(["wait"].into_iter().chain(ids.iter().map(String::as_str)));
+    let waiter = waiter.spawn();
+    let line_of = |id: i64, state: &str| format!("{id} {state}\n");
+    let printed = |part: &str| String::from_utf8_lossy(&waiter.stdout_so_far()).contains(part);
+    wait_until("both ends are told", LONG, || {
+        printed(&line_of(good, "succeeded")) && printed(&line_of(bad, "failed"))
+    });
+    home.retrier(["cancel", &gone.to_string()]).output().ok();
+    wait_until("the cancel is told", LONG, || {
+        printed(&line_of(gone, "canceled"))
+    });
+    fs::write(&gate, "").unwrap();
+    let waited = waiter.wait_within(LONG).exits(1);
+    assert_eq!(lines(&waited.text()).len(), 4);
+    assert!(waited.text().ends_with(line_of(last, "succeeded").trim()));
+    let call = home
+        .retrier(["wait", &ids[0], &ids[1], &ids[0]])
+        .output()
+        .ok();
+    assert_eq!(lines(&call.text()).len(), 2);
+    let call = home.retrier(["wait", &ids[0], "17"]).output().exits(1);
+    assert!(
+        call.error_text().contains("no run 17"),
+        "{}",
+        call.error_text()
+    );
+}
+
+#[test]
+fn a_wait_that_gives_up_leaves_the_runs_alone() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let gate = home.path("gate").display().to_string();
+    let line = format!("while ! test -e '{gate}'; do sleep 0.02; done; echo done");
+    let id = home.run(["--shell", &line]);
+    let other = home.run(["--delay", "1h", "--", "true"]);
+    for ids in [&[id][..], &[id, other]] {
+        let limit = Limit::after(LONG);
+        let ids = ids.iter().map(i64::to_string);
+        let args = ["wait", "--timeout", "300ms"].map(str::to_owned);
+        let waited = home
+            .retrier(args.into_iter().chain(ids))
+            .output()
+            .exits(124);
+        assert!(LONG - limit.left() >= Duration::from_millis(300));
+        assert_eq!(waited.stdout, b"");
+    }
+    assert_eq!(home.state(other), "scheduled");
+    fs::write(&gate, "").unwrap();
+    let args = ["wait", "--timeout", "1h", &id.to_string()];
+    assert_eq!(home.retrier(args).output().ok().text(), "done");
+    home.retrier(["wait", "--timeout", "0", &id.to_string()])
+        .output()
+        .ok();
+}
+
+#[test]
+fn waiting_for_an_unknown_run_is_retriers_own_failure() {
+    let home = Home::new();
+    for _ in 0..2 {
+        let waited = home.retrier(["wait", "17"]).output().exits(125);
+        let told = waited.error_text();
+        assert!(
+            told.contains("no run 17") && told.contains("retrier.db"),
+            "{told}"
+        );
+        home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
+    }
+}
+
+#[test]
+fn waiting_prints_the_last_attempt_alone_and_of_a_canceled_run_nothing() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let line =
+        "echo out $RETRIER_ATTEMPT; echo err $RETRIER_ATTEMPT >&2; exit $((10 + RETRIER_ATTEMPT))";
+    let args = ["--constant", "0", "--max-attempts", "2", "--shell", line];
+    let id = home.run(args);
+    let waited = home.retrier(["wait", &id.to_string()]).output().exits(12);
+    assert_eq!(waited.stdout, b"out 2\n");
+    let told = waited.error_text();
+    assert!(
+        told.starts_with("err 2\n") && told.contains("failed after 2 attempts: exit 12"),
+        "{told}"
+    );
+    let quiet = home
+        .retrier(["wait", "-q", &id.to_string()])
+        .output()
+        .exits(12);
+    assert_eq!(quiet.stderr, b"err 2\n");
+    let json = home
+        .retrier(["wait", "--json", &id.to_string()])
+        .output()
+        .exits(12);
+    assert_eq!(json.json(), home.status(id));
+
+    let id = home.run(["--shell", "echo secret; exec sleep 600"]);
+    let waiter = home.retrier(["wait", &id.to_string()]).spawn();
+    wait_until("it has written", LONG, || {
+        home.retrier(["logs", &id.to_string()]).output().text() == "secret"
+    });
+    home.retrier(["cancel", &id.to_string()]).output().ok();
+    let waited = waiter.wait_within(LONG).exits(130);
+    assert_eq!(waited.stdout, b"");
+}
+
+#[test]
+fn streaming_passes_all_attempts_on_while_they_run() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let gate = home.path("gate").display().to_string();
+    let line = format!(
+        "echo out $RETRIER_ATTEMPT; echo err $RETRIER_ATTEMPT >&2
+        while ! test -e {gate}.$RETRIER_ATTEMPT; do sleep 0.02; done
+        exit $((RETRIER_ATTEMPT < 2 ? 5 : 6))"
+    );
+    let args = [
+        "--wait",
+        "--stream",
+        "--max-failures",
+        "1",
+        "--constant",
+        "0",
+        "--shell",
+        &line,
+    ];
+    let own = home.retrier(["run"].iter().chain(&args)).spawn();
+    wait_until("the first attempt's output is there", LONG, || {
+        own.stdout_so_far() == b"out 1\n"
+    });
+    let other = home.retrier(["wait", "--stream", "1"]).spawn();
+    fs::write(format!("{gate}.1"), "").unwrap();
+    wait_until("the second attempt's output is there", LONG, || {
+        own.stdout_so_far() == b"out 1\nout 2\n"
+    });
+    fs::write(format!("{gate}.2"), "").unwrap();
+    for waiter in [own, other] {
+        let waited = waiter.wait_within(LONG).exits(6);
+        assert_eq!(waited.text(), "out 1\nout 2");
+        let told = waited.error_text();
+        assert!(told.starts_with("err 1\nerr 2\n"), "{told}");
+    }
+    // One that comes too late gets it all the same.
+    let late = home.retrier(["wait", "--stream", "1"]).output().exits(6);
+    assert_eq!(late.text(), "out 1\nout 2");
+}
+
+#[test]
+fn waiting_starts_a_daemon_when_there_is_none() {
+    let home = Home::new();
+    let id = home.run(["--no-daemon-start", "--", "echo", "ran"]);
+    let waited = home.retrier(["wait", &id.to_string()]).limit(LONG).output();
+    assert_eq!(waited.ok().text(), "ran");
+}
+
+/// A wait that swallowed the signal could only be ended with SIGKILL, and Ctrl-C would cancel nothing.
+#[test]
+fn a_signal_ends_the_waiting_and_leaves_the_run_alone() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let id = home.run(["--", "sleep", "600"]);
+    super::await_running(&home, id);
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let ids = [id.to_string(), id.to_string()];
+        for verb in [&["wait", &ids[0]][..], &["wait", &ids[0], "17"]] {
+            let waiter = home.retrier(verb).spawn();
+            await_waiting(waiter.pid());
+            waiter.signal(signal);
+            let waited = waiter.wait_within(LONG).exits(128 + signal as i32);
+            assert_eq!(waited.stdout, b"");
+        }
+    }
+    assert_eq!(home.state(id), "running");
+}
+
+#[test]
+fn ctrl_c_in_a_waiting_run_cancels_what_it_has_stored_and_sigterm_does_not() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    for (signal, code, state) in [
+        (Signal::SIGINT, 130, "canceled"),
+        (Signal::SIGTERM, 143, "running"),
+        (Signal::SIGHUP, 129, "running"),
+    ] {
+        let waiter = home
+            .retrier(["run", "--wait", "--", "sleep", "600"])
+            .spawn();
+        await_waiting(waiter.pid());
+        let newest = || {
+            let list = home.retrier(["list", "--json", "--limit", "1"]);
+            list.output().ok().json()["state"].clone()
+        };
+        wait_until("it runs", LONG, || newest() == "running");
+        waiter.signal(signal);
+        waiter.wait_within(LONG).exits(code);
+        assert_eq!(newest(), state, "after {signal}");
+    }
+}
+
+/// Waits until this program catches SIGTERM, as a waiting one does, and sleeps in poll(2).
+fn await_waiting(pid: i32) {
+    let status = || fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let catches = |status: &str| {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & (1 << (Signal::SIGTERM as i32 - 1)) != 0)
+    };
+    wait_until("it catches SIGTERM and sleeps", LONG, || {
+        let status = status();
+        catches(&status) && status.contains("State:\tS")
+    });
+}

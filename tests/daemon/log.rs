@@ -1,0 +1,123 @@
+//! What the daemon logs, and at which level.
+
+use crate::support::Home;
+
+/// What a daemon says at this level about a run that is retried twice and then fails, one that succeeds after a
+/// retry, and one that is canceled.
+fn said(level: Option<&str>) -> String {
+    let home = Home::new();
+    let run = |args: &[&str]| {
+        let call = home.retrier(
+            ["run", "--no-daemon-start", "--constant", "10ms"]
+                .iter()
+                .chain(args),
+        );
+        call.output().ok();
+    };
+    run(&["--max-failures", "2", "--shell", "exit 3"]);
+    run(&["--shell", "test $RETRIER_ATTEMPT = 2"]);
+    run(&["--delay", "1h", "--", "true"]);
+    home.retrier(["cancel", "3"]).output().ok();
+    let envs: Vec<_> = level
+        .map(|level| ("RETRIER_LOG_LEVEL", level))
+        .into_iter()
+        .collect();
+    let mut daemon = home.daemon_with(&[], &envs);
+    assert_eq!((home.wait(1), home.wait(2)), (3, 0));
+    assert_eq!(daemon.stop(), 0);
+    daemon.errors()
+}
+
+/// The lines of one level.
+fn of_level<'a>(log: &'a str, level: &str) -> Vec<&'a str> {
+    let lines = log.lines();
+    lines
+        .filter(|line| line.split_whitespace().nth(1) == Some(level))
+        .collect()
+}
+
+#[test]
+fn a_failure_that_is_retried_is_no_error_and_the_final_one_is() {
+    for level in [None, Some("INFO"), Some("info"), Some("")] {
+        let log = said(level);
+        let errors = of_level(&log, "ERROR");
+        assert_eq!(errors.len(), 1, "{level:?}: {log}");
+        assert!(
+            errors[0].contains("run 1 failed") && errors[0].contains("exit 3"),
+            "{log}"
+        );
+        assert_eq!(of_level(&log, "WARN"), [""; 0], "{level:?}: {log}");
+        let infos = of_level(&log, "INFO");
+        let retried = infos
+            .iter()
+            .filter(|line| line.contains("will be retried"))
+            .count();
+        assert_eq!(retried, 3, "{log}");
+        assert!(
+            infos.iter().any(|line| line.contains("run 2 succeeded")),
+            "{log}"
+        );
+        assert_eq!(of_level(&log, "DEBUG"), [""; 0], "{level:?}: {log}");
+    }
+}
+
+#[test]
+fn each_level_says_no_less_than_the_one_above() {
+    let error = said(Some("ERROR"));
+    assert_eq!(error.lines().count(), 1, "{error}");
+    let warn = said(Some("WARN"));
+    assert_eq!(
+        (
+            of_level(&warn, "ERROR").len(),
+            of_level(&warn, "INFO").len()
+        ),
+        (1, 0),
+        "{warn}"
+    );
+    let debug = said(Some("DEBUG"));
+    let started = of_level(&debug, "DEBUG");
+    assert!(
+        started.iter().any(|line| line.contains("run 1 started")),
+        "{debug}"
+    );
+    assert!(!of_level(&debug, "INFO").is_empty(), "{debug}");
+}
+
+#[test]
+fn a_wrong_level_gives_one_warning_and_info() {
+    for wrong in ["LOUD", "TRACE", "3"] {
+        let log = said(Some(wrong));
+        let warnings = of_level(&log, "WARN");
+        assert_eq!(warnings.len(), 1, "{log}");
+        assert!(
+            warnings[0].contains("RETRIER_LOG_LEVEL") && warnings[0].contains(wrong),
+            "{log}"
+        );
+        assert!(!of_level(&log, "INFO").is_empty(), "{log}");
+        assert_eq!(of_level(&log, "DEBUG"), [""; 0], "{log}");
+    }
+}
+
+#[test]
+fn the_environment_is_never_logged_or_shown() {
+    let home = Home::new();
+    let secret = "hunter2-in-the-environment";
+    let mut daemon = home.daemon_with(&[], &[("RETRIER_LOG_LEVEL", "DEBUG")]);
+    let call = home.retrier(["run", "--wait", "--max-failures", "0", "--", "false"]);
+    let waited = call.env("SECRET", secret).arg("--").output().exits(1);
+    let mut shown = waited.error_text();
+    for args in [
+        "status 1",
+        "status --json 1",
+        "list",
+        "list --json",
+        "logs 1",
+    ] {
+        let seen = home.retrier(args.split(' ')).output().ok();
+        shown += &seen.text();
+        shown += &seen.error_text();
+    }
+    assert_eq!(daemon.stop(), 0);
+    shown += &daemon.errors();
+    assert!(!shown.contains(secret), "{shown}");
+}

@@ -1,0 +1,158 @@
+//! `daemon status` and `daemon stop`: what becomes of the attempts that run.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{LONG, daemons};
+use crate::support::{Home, wait_until};
+
+/// A run that writes down each start and waits for `gate`; gives its id once it runs.
+fn gated(home: &Home) -> i64 {
+    let folder = home.path("").display().to_string();
+    let line = format!(
+        "echo $RETRIER_ATTEMPT >> {folder}/starts; echo ready
+        while ! test -e {folder}/gate; do sleep 0.02; done; exit 7"
+    );
+    let id = home.run(["--max-failures", "0", "--grace", "100ms", "--shell", &line]);
+    wait_until("it runs", LONG, || {
+        home.retrier(["logs", &id.to_string()]).output().text() == "ready"
+    });
+    id
+}
+
+fn open_gate(home: &Home) {
+    fs::write(home.path("gate"), "").expect("the temp folder can be written");
+}
+
+fn starts(home: &Home) -> String {
+    fs::read_to_string(home.path("starts")).expect("it has started")
+}
+
+#[test]
+fn without_a_daemon_status_says_so_and_stop_is_done() {
+    let home = Home::new();
+    for _ in 0..2 {
+        let status = home.retrier(["daemon", "status"]).output().exits(1);
+        let told = status.error_text();
+        assert!(
+            told.contains("no daemon serves") && told.contains("retrier.db"),
+            "{told}"
+        );
+        assert_eq!(status.stdout, b"");
+        for args in [
+            &["daemon", "stop"][..],
+            &["daemon", "stop", "--drain"],
+            &["daemon", "stop", "--kill"],
+        ] {
+            home.retrier(args).limit(LONG).output().ok();
+        }
+        assert_eq!(home.processes(), []);
+        home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
+    }
+}
+
+#[test]
+fn status_tells_who_serves_and_who_has_started_it() {
+    let home = Home::new();
+    home.run(["--delay", "1h", "--", "true"]);
+    let status = || home.retrier(["daemon", "status"]).output().ok().text();
+    let pid = daemons(&home)[0].pid;
+    let told = status();
+    assert!(
+        told.starts_with(&format!("daemon {pid} ")) && told.contains("by a client"),
+        "{told}"
+    );
+    let daemon = home.daemon();
+    let told = status();
+    assert!(
+        told.starts_with(&format!("daemon {} ", daemon.pid())),
+        "{told}"
+    );
+    assert!(told.contains("by a person"), "{told}");
+    assert!(told.contains(&home.db().display().to_string()), "{told}");
+}
+
+#[test]
+fn a_stop_leaves_running_attempts_alive_and_the_next_daemon_collects_them() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let id = gated(&home);
+    home.retrier(["daemon", "stop"]).limit(LONG).output().ok();
+    assert_eq!(daemon.wait(LONG), 0);
+    assert_eq!(daemons(&home), []);
+    assert_eq!(home.state(id), "running");
+    let _daemon = home.daemon();
+    assert_eq!(home.state(id), "running");
+    open_gate(&home);
+    assert_eq!((home.wait(id), starts(&home).as_str()), (7, "1\n"));
+}
+
+#[test]
+fn what_ended_while_no_daemon_ran_is_collected_too() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let id = gated(&home);
+    assert_eq!(daemon.stop(), 0);
+    open_gate(&home);
+    wait_until("the shim has left", LONG, || home.processes().is_empty());
+    let _daemon = home.daemon();
+    assert_eq!((home.wait(id), starts(&home).as_str()), (7, "1\n"));
+    assert_eq!(
+        home.status(id)["attempts"][0]["outcome"],
+        json!({"type": "exit", "code": 7})
+    );
+}
+
+#[test]
+fn a_drain_waits_for_running_attempts_and_starts_nothing_more() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let id = gated(&home);
+    let drain = home.retrier(["daemon", "stop", "--drain"]).spawn();
+    let caught = |home: &Home| {
+        // A run that is due and not started shows that the daemon drains.
+        let id = home.run(["--no-daemon-start", "--", "true"]);
+        let waited = home.retrier(["wait", "--timeout", "300ms", &id.to_string()]);
+        (waited.output().code == 124).then_some(id)
+    };
+    let mut queued = None;
+    wait_until("it drains", LONG, || {
+        queued = caught(&home);
+        queued.is_some()
+    });
+    assert!(daemon.is_running());
+    open_gate(&home);
+    drain.wait_within(LONG).ok();
+    assert_eq!(daemon.wait(LONG), 0);
+    assert_eq!(home.state(id), "failed");
+    assert_eq!(home.state(queued.unwrap()), "queued");
+    home.assert_no_process_left();
+    assert_eq!(home.wait(queued.unwrap()), 0);
+}
+
+/// The run has no retries: were the interruption charged, it would have failed.
+#[test]
+fn a_kill_interrupts_running_attempts_without_charging_them() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let id = gated(&home);
+    home.retrier(["daemon", "stop", "--kill"])
+        .limit(LONG)
+        .output()
+        .ok();
+    assert_eq!(daemon.wait(LONG), 0);
+    home.assert_no_process_left();
+    let status = home.status(id);
+    assert_eq!(
+        (&status["state"], &status["failures"]),
+        (&json!("queued"), &json!(0))
+    );
+    assert_eq!(
+        status["attempts"][0]["outcome"],
+        json!({"type": "interrupted"})
+    );
+    open_gate(&home);
+    let _daemon = home.daemon();
+    assert_eq!((home.wait(id), starts(&home).as_str()), (7, "1\n2\n"));
+}

@@ -5,7 +5,6 @@ mod output;
 mod terminal;
 mod waiting;
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -80,96 +79,64 @@ fn status_tells_people_what_was_asked_what_happened_and_what_comes_next() {
     );
 }
 
+/// The fields that scripts may rely on.
+const FIELDS: &str = "version id state command cwd name created_at due_at finished_at failures policy attempts \
+    parent_id hook_id result";
+
 #[test]
 fn status_json_has_every_field_of_a_run() {
     let home = Home::new();
     let _daemon = home.daemon();
     let line = "printf out; exit $((RETRIER_ATTEMPT == 1 ? 7 : 0))";
-    let args = [
-        "--name",
-        "n",
-        "--constant",
-        "60ms",
-        "--jitter",
-        "0",
-        "--timeout",
-        "5m",
-    ];
-    let hook = ["--on-complete", "true", "--shell", line];
-    let id = home.run(args.iter().chain(&hook));
+    let words = "--name n --constant 60ms --jitter 0 --timeout 5m --on-complete true --shell";
+    let id = home.run(words.split(' ').chain([line]));
     assert_eq!(home.wait(id), 0);
     let run = home.status(id);
-    let keys: BTreeSet<&str> = run
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    for key in [
-        "version",
-        "id",
-        "state",
-        "command",
-        "cwd",
-        "name",
-        "created_at",
-        "due_at",
-        "finished_at",
-        "failures",
-        "policy",
-        "attempts",
-        "parent_id",
-        "hook_id",
-        "result",
-    ] {
-        assert!(keys.contains(key), "no {key} in {keys:?}");
+    for field in FIELDS.split(' ') {
+        assert!(run.get(field).is_some(), "no {field} in {run}");
     }
-    assert_eq!((&run["version"], &run["id"]), (&json!(1), &json!(id)));
-    assert_eq!(
-        (&run["state"], &run["name"]),
-        (&json!("succeeded"), &json!("n"))
-    );
-    assert_eq!(run["command"], json!(["/bin/sh", "-c", line]));
-    assert_eq!(
-        (&run["failures"], &run["due_at"]),
-        (&json!(1), &Value::Null)
-    );
-    assert_eq!(
-        run["result"],
-        json!({"type": "success", "return_value": "out"})
-    );
+    for (field, expected) in [
+        ("version", json!(1)),
+        ("id", json!(id)),
+        ("state", json!("succeeded")),
+        ("name", json!("n")),
+        ("command", json!(["/bin/sh", "-c", line])),
+        ("failures", json!(1)),
+        ("due_at", Value::Null),
+        ("parent_id", Value::Null),
+        ("result", json!({"type": "success", "return_value": "out"})),
+    ] {
+        assert_eq!(run[field], expected, "{field}");
+    }
     let policy = &run["policy"];
-    assert_eq!(
-        (&policy["max_failures"], &policy["timeout_ms"]),
-        (&json!(4), &json!(300_000))
-    );
-    let hook_id = run["hook_id"].as_i64().expect("it has a hook");
-    assert_eq!(
-        (&run["parent_id"], &home.status(hook_id)["parent_id"]),
-        (&Value::Null, &json!(id))
-    );
+    assert_eq!(policy["max_failures"], 4);
+    assert_eq!(policy["timeout_ms"], 300_000);
+    let hook = run["hook_id"].as_i64().expect("it has a hook");
+    assert_eq!(home.status(hook)["parent_id"], id);
+}
 
+#[test]
+fn status_json_tells_of_every_attempt_when_it_ran_and_how_it_ended() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let line = "exit $((RETRIER_ATTEMPT == 1 ? 7 : 0))";
+    let id = home.run(["--constant", "60ms", "--shell", line]);
+    assert_eq!(home.wait(id), 0);
+    let run = home.status(id);
     let attempts = run["attempts"].as_array().unwrap();
-    let outcomes: Vec<&Value> = attempts.iter().map(|attempt| &attempt["outcome"]).collect();
-    let exit = |code: i32| json!({"type": "exit", "code": code});
-    assert_eq!(outcomes, [&exit(7), &exit(0)]);
+    assert_eq!(attempts.len(), 2);
     let mut times = vec![run["created_at"].as_str().unwrap()];
-    for (n, attempt) in attempts.iter().enumerate() {
-        assert_eq!(attempt["number"], json!(n + 1));
-        assert!(
-            attempt["pid"].as_i64().is_some_and(|pid| pid > 1),
-            "{attempt}"
-        );
+    for (attempt, (number, code)) in attempts.iter().zip([(1, 7), (2, 0)]) {
+        assert_eq!(attempt["number"], number);
+        assert_eq!(attempt["outcome"], json!({"type": "exit", "code": code}));
+        let pid = attempt["pid"].as_i64();
+        assert!(pid.is_some_and(|pid| pid > 1), "{attempt}");
         times.extend(["started_at", "ended_at"].map(|field| attempt[field].as_str().unwrap()));
     }
     times.push(run["finished_at"].as_str().unwrap());
     assert!(times.is_sorted(), "{times:?}");
-    assert!(
-        times
-            .iter()
-            .all(|time| time.len() == 24 && time.ends_with('Z')),
-        "{times:?}"
-    );
+    let utc_ms = |time: &&str| time.len() == 24 && time.ends_with('Z');
+    assert!(times.iter().all(utc_ms), "{times:?}");
 }
 
 #[test]

@@ -205,3 +205,27 @@ fn stdin(path: &Path) -> anyhow::Result<Vec<u8>> {
 fn read_to_end(mut from: impl Read, to: &mut Vec<u8>) -> io::Result<usize> {
     from.read_to_end(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer strings cannot come from a command line, which has the same limit; what is read from
+    /// elsewhere one day can be longer.
+    #[test]
+    fn strings_over_the_kernels_limit_are_refused() {
+        let none = Environment::default();
+        let word = |length| vec![b"true".to_vec(), vec![b'x'; length]];
+        assert!(check_size(&word(131_071), &none).is_ok());
+        let refused = check_size(&word(131_072), &none).unwrap_err();
+        assert_eq!(refused.code, code::USAGE);
+        let variable = |length: usize| {
+            let mut environment = Environment::default();
+            environment.push(b"K", &vec![b'x'; length - 2]);
+            environment
+        };
+        assert!(check_size(&word(1), &variable(131_071)).is_ok());
+        let refused = check_size(&word(1), &variable(131_072)).unwrap_err();
+        assert_eq!(refused.code, code::USAGE);
+    }
+}

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::{Home, Journal, Mark, Need, Process, skip, wait_until};
+use crate::support::{Home, Journal, Limit, Mark, Need, Process, skip, wait_until};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -114,12 +114,11 @@ fn until_idle_ends_when_nothing_is_unfinished() {
 fn until_idle_with_a_time_stays_that_long_for_more() {
     let home = Home::new();
     let mut daemon = home.daemon_with(&["--until-idle=1500ms"], &[]);
-    for _ in 0..2 {
-        let id = home.run(["--no-daemon-start", "--delay", "300ms", "--", "true"]);
-        assert_eq!(home.wait(id), 0);
-        assert!(daemon.is_running());
-    }
+    let limit = Limit::after(LONG);
+    let id = home.run(["--no-daemon-start", "--", "true"]);
+    assert_eq!(home.wait(id), 0);
     assert_eq!(daemon.wait(LONG), 0);
+    assert!(LONG - limit.left() >= Duration::from_millis(1500));
     home.assert_no_process_left();
 }
 
@@ -142,8 +141,11 @@ fn a_detached_daemon_serves_in_the_background_and_logs_to_its_file() {
     let id = home.run(["--no-daemon-start", "--", "true"]);
     assert_eq!(home.wait(id), 0);
     home.retrier(["daemon", "stop"]).limit(LONG).output().ok();
+    home.retrier(["daemon", "--detach"]).output().ok();
+    home.retrier(["daemon", "stop"]).limit(LONG).output().ok();
     let log = fs::read_to_string(home.path("retrier.db.d/daemon.log")).unwrap();
     assert!(log.contains(&format!("run {id} succeeded")), "{log}");
+    assert_eq!(log.matches(" serving ").count(), 2, "{log}");
     home.assert_no_process_left();
 }
 

@@ -1,20 +1,25 @@
 //! `retrier cancel`: from its exit code 0 on the run is canceled for good, and its processes go.
 
+use std::time::Duration;
+
 use crate::crash::tools::{
     Gate, LONG, closed, commands, millis, numbers, outcomes, stubborn, wait_until_no_command,
     wait_until_started, wait_until_state,
 };
-use crate::support::{Home, Journal, Need, skip, wait_until};
+use crate::support::{FakeClock, Home, Journal, Need, skip, wait_until};
 
 fn cancel(home: &Home, id: i64) -> i32 {
     home.retrier(["cancel", &id.to_string()]).output().code
 }
 
-/// Waits until a run that is due no earlier than all that were submitted before has come and gone. The daemon has one
-/// slot, so whatever was due before has started before.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Moves the clock by an hour and waits until a run has come and gone that was due then. The daemon has one slot, so
+/// whatever was due before has started before.
 #[track_caller]
-fn wait_for_a_later_run(home: &Home, delay: &str) {
-    let later = home.run(["--delay", delay, "--", "true"]);
+fn pass_an_hour(home: &Home, clock: &FakeClock) {
+    let later = home.run(["--delay", "1h", "--", "true"]);
+    clock.advance(HOUR);
     assert_eq!(home.wait(later), 0);
 }
 
@@ -24,16 +29,17 @@ fn cancel_of_a_delayed_run_shows_at_once_and_it_never_starts() {
         return;
     }
     let home = Home::new();
+    let clock = FakeClock::new(&home);
     let journal = Journal::new(&home);
     let _daemon = home.daemon_with(&["--parallel", "1"], &[]);
-    let id = home.run(["--delay", "700ms", "--shell", &journal.line("true")]);
+    let id = home.run(["--delay", "1h", "--shell", &journal.line("true")]);
     assert_eq!(home.state(id), "scheduled");
     assert_eq!(cancel(&home, id), 0);
     let canceled = home.status(id);
     assert_eq!(canceled["state"], "canceled");
     assert_eq!(canceled["result"]["type"], "canceled");
     assert!(canceled["due_at"].is_null());
-    wait_for_a_later_run(&home, "700ms");
+    pass_an_hour(&home, &clock);
     assert_eq!(home.status(id), canceled);
     assert!(journal.starts(id).is_empty());
 }
@@ -44,23 +50,17 @@ fn cancel_during_backoff_never_spawns() {
         return;
     }
     let home = Home::new();
+    let clock = FakeClock::new(&home);
     let journal = Journal::new(&home);
     let _daemon = home.daemon_with(&["--parallel", "1"], &[]);
     let line = journal.line("exit 3");
-    let id = home.run([
-        "--constant",
-        "1500ms",
-        "--jitter",
-        "0",
-        "--forever",
-        "--shell",
-        &line,
-    ]);
+    let backoff = ["--constant", "1h", "--jitter", "0", "--forever"];
+    let id = home.run(backoff.into_iter().chain(["--shell", &line]));
     wait_until_state(&home, id, "scheduled");
     assert_eq!(cancel(&home, id), 0);
     let canceled = home.status(id);
     assert_eq!(canceled["state"], "canceled");
-    wait_for_a_later_run(&home, "1500ms");
+    pass_an_hour(&home, &clock);
     assert_eq!(home.status(id), canceled);
     assert_eq!(outcomes(&canceled), ["exit 3"]);
     assert_eq!(journal.starts(id).len(), 1);
@@ -88,7 +88,8 @@ fn cancel_of_a_running_run_shows_at_once_and_its_stubborn_tree_is_gone_after_the
     assert_eq!(outcomes(&document), ["canceled"]);
     let taken = millis(&document["attempts"][0]["ended_at"]) - millis(&document["finished_at"]);
     assert!(taken >= 1000, "killed after {taken} ms of 1000 ms of grace");
-    wait_for_a_later_run(&home, "0s");
+    let later = home.run(["--", "true"]);
+    assert_eq!(home.wait(later), 0);
     assert_eq!(home.status(id), document);
     assert_eq!(journal.starts(id).len(), 1);
     journal.assert_no_overlap();
@@ -307,7 +308,7 @@ fn cancel_that_is_killed_after_its_commit_holds_and_the_tree_goes() {
 #[test]
 fn cancel_between_the_claim_and_the_start_leaves_nothing_running() {
     let home = Home::new();
-    let crash = ("RETRIER_CRASH", "shim_before_starting:1:sleep=700");
+    let crash = ("RETRIER_CRASH", "shim_before_starting:1:sleep=1500");
     let _daemon = home.daemon_with(&[], &[crash]);
     let id = home.run(["--forever", "--", "sleep", "600"]);
     wait_until_state(&home, id, "running");

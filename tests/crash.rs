@@ -23,13 +23,13 @@ fn a_daemon_killed_in_backoff_keeps_the_original_due_time() {
     let journal = Journal::new(&home);
     let mut daemon = home.daemon();
     let line = journal.line(r#"[ "$RETRIER_ATTEMPT" = 2 ]"#);
-    let policy = ["--constant", "1500ms", "--jitter", "0"];
+    let policy = ["--constant", "2s", "--jitter", "0"];
     let id = home.run(policy.into_iter().chain(["--shell", &line]));
     wait_until_state(&home, id, "scheduled");
     daemon.kill9();
     let before = home.status(id);
     let due = millis(&before["due_at"]);
-    assert_eq!(due - millis(&before["attempts"][0]["ended_at"]), 1500);
+    assert_eq!(due - millis(&before["attempts"][0]["ended_at"]), 2000);
     let _second = home.daemon();
     assert_eq!(home.status(id)["due_at"], before["due_at"]);
     assert_eq!(home.wait(id), 0);
@@ -53,7 +53,7 @@ fn a_run_that_came_due_without_a_daemon_starts_with_the_next_one() {
     let journal = Journal::new(&home);
     let mut daemon = home.daemon();
     let line = journal.line(r#"[ "$RETRIER_ATTEMPT" = 2 ]"#);
-    let policy = ["--constant", "400ms", "--jitter", "0"];
+    let policy = ["--constant", "1s", "--jitter", "0"];
     let id = home.run(policy.into_iter().chain(["--shell", &line]));
     wait_until_started(&journal, id, 1);
     wait_until_state(&home, id, "scheduled");

@@ -42,12 +42,14 @@ fn daemon_stop_leaves_running_attempts_alive_and_the_next_daemon_collects_them()
     home.assert_no_process_left();
 }
 
-/// Whether a stopped daemon has a signal to take when it goes on.
-fn has_pending_signal(daemon: &Daemon) -> bool {
+/// Whether a stopped daemon will find this signal when it goes on.
+fn has_pending(daemon: &Daemon, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid()));
     let status = status.expect("the daemon is there");
     let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
-    pending.is_some_and(|set| set.trim().bytes().any(|digit| digit != b'0'))
+    let pending = pending.expect("proc(5) names it").trim();
+    let set = u64::from_str_radix(pending, 16).expect("a mask in hexadecimal");
+    set & (1 << (signal as i32 - 1)) != 0
 }
 
 #[test]
@@ -62,10 +64,16 @@ fn daemon_stop_drain_waits_for_running_attempts_and_starts_no_others() {
     let line = journal.line(&gate.line());
     let first = home.run(["--shell", &line]);
     wait_until_started(&journal, first, 1);
+    // Stored last of all, so the daemon is at rest and holds no transaction when it is paused.
+    wait_until("its pid is stored", LONG, || {
+        home.status(first)["attempts"][0]["pid"].is_i64()
+    });
     // It finds the wish to drain and a new run at the same moment, and a slot is free.
     daemon.pause();
     let stop = home.retrier(["daemon", "stop", "--drain"]).spawn();
-    wait_until("the daemon is told", LONG, || has_pending_signal(&daemon));
+    wait_until("the daemon is told", LONG, || {
+        has_pending(&daemon, Signal::SIGUSR1)
+    });
     let second = home.run(["--no-daemon-start", "--shell", &line]);
     daemon.resume();
     gate.open();

@@ -291,6 +291,7 @@ impl Daemon {
         remove_if_there(&self.folder.doorbell()).map_err(system)?;
         lock.release().map_err(system)?;
         pass.commit()?;
+        failpoint::reach("retired").map_err(system)?;
         tracing::info!("nothing left to do");
         Ok(true)
     }

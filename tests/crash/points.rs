@@ -120,6 +120,22 @@ fn a_run_submitted_while_the_daemon_retires_is_run() {
     leaving.wait().ok();
 }
 
+/// The lock goes before the commit, or a client that commits next takes a daemon on its way out for one that serves.
+#[test]
+fn a_run_submitted_after_the_daemon_retired_and_before_it_left_is_run() {
+    let home = Home::new();
+    let first = home.run(["--no-daemon-start", "--", "true"]);
+    let leaving = home.retrier(["daemon", "--until-idle"]);
+    let mut leaving = leaving.crash("retired:1:sleep=600000").spawn();
+    wait_until_state(&home, first, "succeeded");
+    let doorbell = home.path("retrier.db.d/doorbell");
+    wait_until("the doorbell is gone", LONG, || !doorbell.exists());
+    let second = home.run(["--", "true"]);
+    assert!(leaving.is_running(), "it has left too early for this test");
+    wait_until_state(&home, second, "succeeded");
+    leaving.kill9();
+}
+
 /// Kills the shim the second time that it reaches `name`: its first attempt fails, the second one is hit, and the next
 /// shim, which reaches it once, goes on. Gives the outcomes and the attempts that have started.
 #[track_caller]

@@ -183,15 +183,15 @@ fn check_command(command: &[Vec<u8>], environment: &Environment, cwd: &Path) -> 
 }
 
 fn stdin(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let named = || path.display().to_string();
     let mut bytes = Vec::new();
-    if path.as_os_str() == "-" {
-        let limited = io::stdin().lock().take(STDIN_MAX + 1);
-        read_to_end(limited, &mut bytes).with_context(named)?;
+    let read = if path.as_os_str() == "-" {
+        let mut limited = io::stdin().lock().take(STDIN_MAX + 1);
+        limited.read_to_end(&mut bytes)
     } else {
-        let file = File::open(path).with_context(named)?;
-        read_to_end(file.take(STDIN_MAX + 1), &mut bytes).with_context(named)?;
-    }
+        let file = File::open(path);
+        file.and_then(|file| file.take(STDIN_MAX + 1).read_to_end(&mut bytes))
+    };
+    read.with_context(|| path.display().to_string())?;
     if bytes.len() as u64 > STDIN_MAX {
         let message = format!("{}: the input is larger than 16 MiB", path.display());
         bail!(
@@ -200,10 +200,6 @@ fn stdin(path: &Path) -> anyhow::Result<Vec<u8>> {
         );
     }
     Ok(bytes)
-}
-
-fn read_to_end(mut from: impl Read, to: &mut Vec<u8>) -> io::Result<usize> {
-    from.read_to_end(to)
 }
 
 #[cfg(test)]
@@ -218,7 +214,7 @@ mod tests {
         let word = |length| vec![b"true".to_vec(), vec![b'x'; length]];
         assert!(check_size(&word(131_071), &none).is_ok());
         let refused = check_size(&word(131_072), &none).unwrap_err();
-        assert_eq!(refused.code, code::USAGE);
+        assert_eq!(Failure::from(refused).code, code::USAGE);
         let variable = |length: usize| {
             let mut environment = Environment::default();
             environment.push(b"K", &vec![b'x'; length - 2]);
@@ -226,6 +222,6 @@ mod tests {
         };
         assert!(check_size(&word(1), &variable(131_071)).is_ok());
         let refused = check_size(&word(1), &variable(131_072)).unwrap_err();
-        assert_eq!(refused.code, code::USAGE);
+        assert_eq!(Failure::from(refused).code, code::USAGE);
     }
 }

@@ -80,14 +80,18 @@ fn a_hook_gets_the_result_of_success_failure_and_cancel_on_its_stdin() {
     assert_eq!(given(&home, bad).1["reason"], "exhausted");
 }
 
-/// Whoever sees the ending sees the hook: no moment lies between the two.
+/// Whoever sees the ending sees the hook: no moment lies between the two, although the daemon lingers on either side of
+/// each commit.
 #[test]
 fn an_ending_is_never_seen_without_its_hook() {
     let home = Home::new();
-    let ids: Vec<String> = (0..8)
+    let ids: Vec<String> = (0..3)
         .map(|_| submit(&home, "true", &["--", "true"]).to_string())
         .collect();
-    let _daemon = home.daemon();
+    let lingers =
+        |nth| format!("pass_before_commit:{nth}:sleep=200,pass_committed:{nth}:sleep=200");
+    let crash = (1..=4).map(lingers).collect::<Vec<_>>().join(",");
+    let _daemon = home.daemon_with(&[], &[("RETRIER_CRASH", &crash)]);
     let status = || {
         let args = ["status", "--json"].into_iter();
         let call = home.retrier(args.chain(ids.iter().map(String::as_str)));

@@ -60,7 +60,14 @@ impl Daemon {
         if clock_set {
             effects.more |= follow_clock(&pass, now, &mut effects.settled)?;
         }
-        let slots = self.slots.available();
+        // A shim's record is the evidence until its ending is committed, so nothing is claimed for
+        // any shim while an ending is left for the next pass.
+        let whole = findings == self.inbox.len();
+        let slots = if whole {
+            self.slots.available()
+        } else {
+            Vec::new()
+        };
         let due = pass.read().due(now, free.min(slots.len()))?;
         for (id, slot) in due.into_iter().zip(slots) {
             let shim = self.slots.get(slot).map(|slot| &slot.shim);
@@ -138,11 +145,11 @@ impl Daemon {
         }
         self.inbox.drain(..findings);
         if self.inbox.is_empty() {
+            self.slots.settled(clock::monotonic());
             for file in std::mem::take(&mut self.old_files) {
                 self.remove_shim_file(&file);
             }
         }
-        self.slots.settled(clock::monotonic());
         for claimed in effects.starts {
             self.send_order(claimed);
         }

@@ -104,7 +104,7 @@ fn the_environment_is_never_logged_or_shown() {
     let secret = "hunter2-in-the-environment";
     let mut daemon = home.daemon_with(&[], &[("RETRIER_LOG_LEVEL", "DEBUG")]);
     let call = home.retrier(["run", "--wait", "--max-failures", "0", "--", "false"]);
-    let waited = call.env("SECRET", secret).arg("--").output().exits(1);
+    let waited = call.env("SECRET", secret).output().exits(1);
     let mut shown = waited.error_text();
     for args in [
         "status 1",

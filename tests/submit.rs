@@ -216,22 +216,17 @@ fn the_environment_is_the_callers_or_with_no_env_four_variables() {
 fn every_attempt_reads_the_captured_input_from_its_start() {
     let home = Home::new();
     let _daemon = home.daemon();
-    let input: Vec<u8> = (0..=255).cycle().take(70_000).collect();
-    fs::write(home.path("input"), &input).unwrap();
+    let of_file: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+    let of_pipe: Vec<u8> = of_file.iter().rev().copied().collect();
+    fs::write(home.path("input"), &of_file).unwrap();
     let path = home.path("input").display().to_string();
     let line = "head -c 5 >/dev/null; cat; test $RETRIER_ATTEMPT = 3";
     let args = ["--constant", "100ms", "--shell", line, "--stdin"];
     let from_file = home.run(args.iter().chain(&[path.as_str()]));
     fs::write(&path, "changed after the call").unwrap();
     let call = home.retrier(["run"].iter().chain(&args)).arg("-");
-    let from_pipe: i64 = call
-        .stdin(input.clone())
-        .output()
-        .ok()
-        .text()
-        .parse()
-        .unwrap();
-    for id in [from_file, from_pipe] {
+    let from_pipe = call.stdin(of_pipe.clone()).output().ok().text();
+    for (id, input) in [(from_file, of_file), (from_pipe.parse().unwrap(), of_pipe)] {
         assert_eq!(home.wait(id), 0);
         for attempt in ["1", "2", "3"] {
             let call = home.retrier(["logs", &id.to_string(), "--attempt", attempt]);

@@ -102,7 +102,7 @@ fn a_wrong_level_gives_one_warning_and_info() {
 fn the_environment_is_never_logged_or_shown() {
     let home = Home::new();
     let secret = "hunter2-in-the-environment";
-    let mut daemon = home.daemon_with(&[], &[("RETRIER_LOG_LEVEL", "DEBUG")]);
+    let mut daemon = home.daemon_with(&[], &[("RETRIER_LOG_LEVEL", "DEBUG"), ("SECRET", secret)]);
     let call = home.retrier(["run", "--wait", "--max-failures", "0", "--", "false"]);
     let waited = call.env("SECRET", secret).output().exits(1);
     let mut shown = waited.error_text();

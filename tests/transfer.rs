@@ -169,3 +169,15 @@ fn a_large_output_passes_through_unchanged_and_takes_no_memory() {
     let kept_chars = kept.as_str().expect("bytes that are not UTF-8").len();
     assert_eq!(kept_chars, (64_usize << 10).div_ceil(3) * 4);
 }
+
+/// A cut in the middle of a character would turn a text of 64 KiB into base64.
+#[test]
+fn a_return_value_is_cut_between_characters() {
+    let home = Home::new();
+    let line = "head -c 65535 /dev/zero | tr '\\0' a; printf '\\303\\251 and more'";
+    let id = home.run(["--shell", line]);
+    assert_eq!(home.wait(id), 0);
+    let result = &home.status(id)["result"];
+    let value = result["return_value"].as_str().expect("it is text");
+    assert_eq!(value, "a".repeat(65535));
+}

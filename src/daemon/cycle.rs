@@ -69,6 +69,8 @@ pub(super) struct Daemon {
     pub(super) next_due: Option<Timestamp>,
     pub(super) expire_at: Option<Timestamp>,
     pub(super) trash: bool,
+    /// When the next step of a long upkeep is due.
+    upkeep_at: Option<Instant>,
     /// After trouble with starting attempts: when to claim again.
     pub(super) claims: Pause,
     /// After trouble with the database: when to try again.
@@ -85,6 +87,9 @@ pub(super) const REPORT: u64 = 4;
 pub(super) const END: u64 = 5;
 /// A shim of an earlier daemon.
 pub(super) const WATCHED: u64 = 6;
+
+/// The least rest between two steps of upkeep.
+const UPKEEP_REST_MIN: Duration = Duration::from_millis(10);
 
 /// A poller's token: what it is, and which one.
 pub(super) fn token(kind: u64, number: u64) -> u64 {
@@ -143,6 +148,7 @@ impl Daemon {
             next_due: None,
             expire_at: None,
             trash: true,
+            upkeep_at: None,
             claims: Pause::default(),
             passes: Pause::default(),
             mode: Mode::Serving,
@@ -197,8 +203,16 @@ impl Daemon {
             self.pass()?;
         }
         self.tell_ended()?;
-        let upkeep = self.upkeep()?;
-        Ok(upkeep || (self.dirty && clock::poll_interval().is_none()))
+        let now = clock::monotonic();
+        if self.upkeep_at.is_none_or(|at| at <= now) {
+            let more = self.upkeep()?;
+            // As long a rest as the step took, so that somebody who waits for the database gets
+            // in between.
+            let took = clock::monotonic().saturating_duration_since(now);
+            let rest = took.max(UPKEEP_REST_MIN);
+            self.upkeep_at = more.then(|| clock::monotonic().checked_add(rest)).flatten();
+        }
+        Ok(self.dirty && clock::poll_interval().is_none())
     }
 
     /// A full disk or a busy database passes; nothing is lost by waiting for it.
@@ -226,6 +240,7 @@ impl Daemon {
             self.passes.until(now),
             self.deaf_until,
             self.look_at,
+            self.upkeep_at,
             self.slots.thin_out(now),
             idle_exit.and_then(|(since, stay)| since.checked_add(stay)),
         ];
@@ -237,7 +252,9 @@ impl Daemon {
     /// Sets the timer. `true`: the clock was set, and there is something to do.
     fn set_timer(&mut self) -> Result<bool, ServeError> {
         let free = self.free_slots();
-        let mut at = schedule::wake_at(free, self.next_due, &[self.expire_at]);
+        // Between two steps of upkeep the next one is what is waited for.
+        let expire_at = self.expire_at.filter(|_| self.upkeep_at.is_none());
+        let mut at = schedule::wake_at(free, self.next_due, &[expire_at]);
         if self.passes.until(clock::monotonic()).is_some() {
             // Nothing can be done before the pause is over, and a time that has passed would
             // wake the loop again and again.

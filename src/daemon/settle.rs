@@ -108,6 +108,13 @@ fn return_value(folder: &Folder, run: RunId, attempt: AttemptNumber) -> Vec<u8> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => tracing::warn!("{}: {error}", path.display()),
     }
+    if let Err(error) = std::str::from_utf8(&head)
+        && error.error_len().is_none()
+        && head.len() == RunResult::RETURN_VALUE_MAX
+    {
+        // Text that is cut in the middle of a character would not be text any more.
+        head.truncate(error.valid_up_to());
+    }
     head
 }
 

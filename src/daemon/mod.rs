@@ -3,7 +3,7 @@
 //! Every pass is one transaction: all endings, all cancels and all claims of that pass commit
 //! together, and effects follow the commit. The database is the only channel that carries data;
 //! the [`doorbell`] only says that there is something to look at. It may not decide how a run goes
-//! on: that is [`crate::model::next`]. Start reading at [`serve::serve`], then [`pass`].
+//! on: that is [`crate::model::next`]. Start reading at [`serve::serve`], then at `pass`.
 
 mod cycle;
 pub mod doorbell;

@@ -5,7 +5,7 @@
 //! committed calls [`Store::sync`] first. State changes only through [`Pass::apply`], which writes
 //! an answer of [`crate::model::next`] whole, if the run is still as it was when it was asked.
 //!
-//! Start reading at [`schema`]; then [`write`](self) for the transactions.
+//! Start reading at `schema`, the layout, then at [`Pass`], the transactions.
 
 mod cleanup;
 mod error;

@@ -585,7 +585,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__run)
-            opts="-w -q -h --shell --cwd --env --no-env --stdin --name --on-complete --no-check --max-failures --max-attempts --forever --initial-backoff --base --constant --linear --max-backoff --jitter --timeout --grace --delay --at --wait --stream --no-daemon-start --quiet --json --db --help"
+            opts="-w -q -h --shell --cwd --env --no-env --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --max-backoff --jitter --timeout --grace --delay --at --wait --stream --no-daemon-start --quiet --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -633,7 +633,15 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --retries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-attempts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --attempts)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -41,18 +41,18 @@ complete -c retrier -n "__fish_retrier_needs_command" -f -a "help" -d 'Print thi
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l shell -d 'Have /bin/sh run LINE' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l cwd -d 'Run it in DIR instead of the current folder' -r -f -a "(__fish_complete_directories)"
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l env -d 'Set a variable of its environment; may be given again' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l stdin -d 'Keep FILE (- is standard input, at most 16 MiB) and give it to every attempt as its stdin' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l stdin -d 'Keep FILE (- is standard input, at most 16 MiB) and give it to every attempt as its stdin, which is empty otherwise' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l name -d 'A name for people and for `list --name`' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l on-complete -d 'Have /bin/sh run LINE when the run has ended, with the result as JSON on its stdin' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-failures -d 'Retry it N times, so that it is attempted N+1 times at the most [default: 4]' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-attempts -d 'Attempt it N times in all at the most' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-failures -l retries -d 'Retry it N times, so that it is attempted N+1 times at the most [default: 4]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-attempts -l attempts -d 'Attempt it N times in all at the most' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l initial-backoff -d 'The exponential term before the first retry [default: 250ms; 0 with --constant or --linear]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l base -d 'The factor of the exponential term from one retry to the next' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l constant -d 'Wait D more before every retry' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l linear -d 'Wait n times D more before retry n' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-backoff -d 'Wait no longer than D' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l jitter -d 'Multiply each wait by a random factor from 1-F to 1+F' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l timeout -d 'End an attempt that runs longer than D' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l timeout -d 'End an attempt that runs longer than D; 0 is no limit' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l delay -d 'Start it after D' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l at -d 'Start it at a time such as 2026-01-31T23:59:59+01:00' -r
@@ -60,7 +60,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand run" -l db -d 'The datab
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-env -d 'Give it HOME, USER, SHELL and PATH alone, and what --env says'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-check -d 'Store it although the command cannot be found now'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l forever -d 'Retry it until it succeeds'
-complete -c retrier -n "__fish_retrier_using_subcommand run" -s w -l wait -d 'Wait until it has ended; print the last attempt\'s output, exit with its code'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -s w -l wait -d 'Wait until it has ended; print the last attempt\'s output, exit with its code. Ctrl-C cancels the run'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l stream -d 'With --wait: pass the output of all attempts on while they run'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-daemon-start -d 'Do not start a daemon when there is none'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -s q -l quiet -d 'Print no notes and no progress'
@@ -77,7 +77,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand status" -l json -d 'Prin
 complete -c retrier -n "__fish_retrier_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l state -d 'Those in this state alone: scheduled, queued, running, succeeded, failed or canceled' -r
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l name -d 'Those of this name alone' -r
-complete -c retrier -n "__fish_retrier_using_subcommand list" -s n -l limit -d 'At most N' -r
+complete -c retrier -n "__fish_retrier_using_subcommand list" -s n -l limit -d 'At most N; 0 is all of them' -r
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l json -d 'Print one JSON object per line'
 complete -c retrier -n "__fish_retrier_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'

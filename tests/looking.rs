@@ -66,7 +66,11 @@ fn status_tells_people_what_was_asked_what_happened_and_what_comes_next() {
     );
     assert_holds(
         &shown,
-        &["result    success, hi\n", "ended     ", "stored    "],
+        &[
+            "result    success, stdout begins: hi\n",
+            "ended     ",
+            "stored    ",
+        ],
     );
     assert_holds(
         &page(failed),

@@ -176,7 +176,7 @@ fn check_command(command: &[Vec<u8>], environment: &Environment, cwd: &Path) -> 
             let message = format!("{name}: {}", unresolved.words());
             bail!(
                 Failure::new(unresolved.exit_code(), message)
-                    .hint("nothing was stored; --no-check stores it all the same")
+                    .hint("nothing was stored; --shell 'LINE' runs a line of shell, --no-check stores it anyway")
             )
         }
     }

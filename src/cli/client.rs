@@ -3,10 +3,10 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::daemon::doorbell::Ring;
-use crate::daemon::launch;
+use crate::daemon::{holder, launch};
 use crate::model::RunId;
 use crate::store::{Access, Folder, Store, StoreError};
 
@@ -22,13 +22,8 @@ pub struct Client {
 impl Client {
     /// A client of the database at `db`, or of the default one. Errors: there is no home folder.
     pub fn new(db: Option<&Path>) -> anyhow::Result<Self> {
-        let path = match db {
-            Some(path) if path.as_os_str().is_empty() => {
-                bail!(Failure::new(
-                    code::USAGE,
-                    "the name of the database is empty",
-                ));
-            }
+        // Set to nothing is not set.
+        let path = match db.filter(|path| !path.as_os_str().is_empty()) {
             Some(path) => path.to_owned(),
             None => default_database()?,
         };
@@ -62,6 +57,11 @@ impl Client {
     pub fn no_run(&self, id: RunId) -> StoreError {
         let path = self.folder.database().to_owned();
         StoreError::NoRun { id, path }
+    }
+
+    /// Does a daemon run? When that cannot be seen, the answer is yes.
+    pub fn is_served(&self) -> bool {
+        holder::is_held(&self.folder).unwrap_or(true)
     }
 
     /// The connection to the daemon's doorbell.

@@ -20,9 +20,20 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
     let filter = Filter {
         status: args.state,
         name: args.name.clone(),
-        limit: args.limit,
+        // One more, to see whether there are more.
+        limit: match args.limit {
+            0 => u32::MAX,
+            limit => limit.saturating_add(1),
+        },
     };
-    let records = store.read().list(&filter, now)?;
+    let mut records = store.read().list(&filter, now)?;
+    if args.limit > 0 && records.len() > args.limit as usize {
+        records.truncate(args.limit as usize);
+        out::note(&format!(
+            "there are more than {} runs; --limit 0 lists all",
+            args.limit
+        ));
+    }
     if records.iter().any(|record| record.run.state.is_final()) {
         store.sync()?;
     }

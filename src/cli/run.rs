@@ -1,7 +1,5 @@
 //! `retrier run`: store a command, say its id, see to it that a daemon runs.
 
-use anyhow::Context;
-
 use crate::clock;
 
 use super::args::RunArgs;
@@ -62,5 +60,12 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         // The run is stored, and the next daemon will find it.
         out::note(&format!("warning: run {id} is stored, but {error:#}"));
     }
-    told.with_context(|| format!("run {id} is stored, but its id could not be told"))
+    if args.no_daemon_start && !args.quiet && !client.is_served() {
+        out::note_to_terminal(&format!("run {id} waits for a daemon, and none runs"));
+    }
+    // Whoever did not get the id must not take the run for one that is not stored.
+    told.map_err(|error| {
+        let message = format!("run {id} is stored, but its id could not be told: {error:#}");
+        Failure::new(code::UNKNOWN, message).into()
+    })
 }

@@ -16,7 +16,7 @@ pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
     let mut codes = Vec::new();
     for (n, id) in args.ids.iter().enumerate() {
         let shown = match &store {
-            Some(store) => show(store, *id, args.json, n > 0),
+            Some(store) => show(client, store, *id, args.json, n > 0),
             None => Err(client.no_run(*id).into()),
         };
         codes.push(shown.unwrap_or_else(out::failure));
@@ -24,7 +24,7 @@ pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
     Ok(first_of(&codes))
 }
 
-fn show(store: &Store, id: RunId, json: bool, gap: bool) -> anyhow::Result<u8> {
+fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> anyhow::Result<u8> {
     let record = store.read().record(id)?;
     let attempts = store.read().attempts(id)?;
     if record.run.state.is_final() {
@@ -35,7 +35,8 @@ fn show(store: &Store, id: RunId, json: bool, gap: bool) -> anyhow::Result<u8> {
     if json {
         return out::line(&document::run(&record, &attempts, now).to_string());
     }
-    let page = render::page(&record, &attempts, now, Style::of_stdout());
+    let served = client.is_served();
+    let page = render::page(&record, &attempts, now, Style::of_stdout(), served);
     let gap = if gap { "\n" } else { "" };
     out::bytes(format!("{gap}{page}").as_bytes())
 }

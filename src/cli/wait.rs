@@ -119,7 +119,7 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
     let outcome = last.and_then(|last| last.outcome.as_ref());
     if let (State::Failed { .. }, Some(outcome), false) = (&record.run.state, outcome, manner.quiet)
     {
-        let words = out::escape_text(&render::words(outcome));
+        let words = out::escape_text(&render::outcome(outcome));
         let times = if attempts.len() == 1 {
             "attempt"
         } else {

@@ -1,12 +1,12 @@
 //! The daemon's log: one line an event on stderr.
 
 use std::fmt;
-use std::io::IsTerminal;
 
 use tracing::Level;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
+use crate::sys::terminal::takes_colour;
 use crate::{clock, json};
 
 /// The variable that names the least level that is logged.
@@ -39,7 +39,7 @@ pub fn start() {
     });
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(takes_colour(&std::io::stderr()))
         .with_target(false)
         .with_timer(Wall)
         .with_max_level(level.unwrap_or(Level::INFO))

@@ -42,7 +42,7 @@ pub fn enqueue(
                 line: row.get(3)?,
             })
         })?;
-    let stdin = json::result(result).to_string().into_bytes();
+    let stdin = format!("{}\n", json::result(result)).into_bytes();
     let stdin_id = content(connection, &stdin)?;
     connection
         .prepare_cached("UPDATE content SET refs = refs + 1 WHERE id = ?1")?

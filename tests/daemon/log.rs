@@ -1,6 +1,6 @@
 //! What the daemon logs, and at which level.
 
-use crate::support::Home;
+use crate::support::{Home, Need, skip};
 
 /// What a daemon says at this level about a run that is retried twice and then fails, one that succeeds after a
 /// retry, and one that is canceled.
@@ -120,4 +120,22 @@ fn the_environment_is_never_logged_or_shown() {
     assert_eq!(daemon.stop(), 0);
     shown += &daemon.errors();
     assert!(!shown.contains(secret), "{shown}");
+}
+
+/// The first thing that somebody types: it must not depend on where its log goes.
+#[test]
+fn a_daemon_on_a_terminal_serves_and_ends() {
+    if skip(Need::Script) {
+        return;
+    }
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    for (term, colours) in [("xterm", true), ("dumb", false)] {
+        let call = home.sh("script -qec 'retrier daemon --until-idle' /dev/null </dev/null");
+        let shown = call.env("TERM", term).output().ok();
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(text.contains("serving"), "{text}");
+        assert_eq!(text.contains('\u{1b}'), colours, "{term}: {text:?}");
+    }
+    assert_eq!(home.state(1), "succeeded");
 }

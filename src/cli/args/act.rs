@@ -13,11 +13,14 @@ use super::values::{duration, run_id, status};
 /// Of one run, prints the last attempt's output and exits with its code. Of several, prints a line
 /// for each as it ends.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  retrier wait 17\n  \
+#[command(
+    override_usage = "retrier wait [OPTIONS] ID...",
+    after_help = "Examples:\n  retrier wait 17\n  \
     retrier wait --timeout 5m 17 18 19\n\n\
     Exit codes of one run: the command's own, 128+N when signal N ended it, 124 timed out,\n\
     125 retrier itself failed or there is no such run, 130 canceled. Of several: 0 all\n\
-    succeeded, 1 not all, 124 the timeout of this wait.")]
+    succeeded, 1 not all. 124 is the timeout of this wait as well. Ctrl-C ends the waiting alone."
+)]
 pub struct WaitArgs {
     /// The runs
     #[arg(value_name = "ID", required = true, value_parser = run_id)]
@@ -45,9 +48,12 @@ pub struct WaitArgs {
 /// Once it exits with 0, the runs stay canceled, whatever their processes still do. An attempt
 /// that runs gets SIGTERM, and SIGKILL after its grace. To cancel twice is no error.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  retrier cancel 17\n  \
-    retrier list --json --name nightly | jq .id | xargs retrier cancel\n\n\
-    Exit codes: 3 no such run, 4 a run had ended before.")]
+#[command(
+    override_usage = "retrier cancel ID...",
+    after_help = "Examples:\n  retrier cancel 17\n  \
+    retrier list --json --name nightly --state scheduled | jq .id | xargs -r retrier cancel\n\n\
+    Exit codes: 3 no such run, 4 a run had ended before."
+)]
 pub struct CancelArgs {
     /// The runs
     #[arg(value_name = "ID", required = true, value_parser = run_id)]
@@ -59,6 +65,8 @@ pub struct CancelArgs {
 /// The daemon forgets runs by itself when its retention has passed.
 #[derive(Debug, Args)]
 #[command(
+    override_usage = "retrier cleanup ID...\n       \
+                      retrier cleanup --older-than D [--state STATE]",
     after_help = "Examples:\n  retrier cleanup 17\n  \
         retrier cleanup --older-than 12h --state succeeded\n\n\
         Exit codes: 3 no such run, 4 a run, its last attempt or its hook has not ended.",

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::values::{duration, retention};
+use super::values::{duration, positive, retention};
 
 /// Serve the database: start what is due, settle what has ended
 ///
 /// Runs in the foreground and logs to stderr. The verbs that need a daemon start one by
 /// themselves, which ends after a minute without an unfinished run. Stopping the daemon leaves
-/// running attempts alive; the next one collects them.
+/// running attempts alive; the next one collects them. One that a verb has started makes room for
+/// this one.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  retrier daemon --parallel 4\n  \
         retrier daemon --detach --until-idle\n  retrier daemon stop --drain\n\n\
         RETRIER_LOG_LEVEL is ERROR, WARN, INFO (default) or DEBUG.\n\
-        Exit codes: 4 another daemon holds the database."
+        Exit codes: 4 a daemon that a person started holds the database."
 )]
 pub struct DaemonArgs {
     /// What to do with the daemon that runs
@@ -26,7 +27,7 @@ pub struct DaemonArgs {
 
     /// Run at most N attempts at once
     #[arg(long, value_name = "N", default_value = "10",
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = positive, allow_negative_numbers = true)]
     pub parallel: u32,
 
     /// Forget runs that ended longer than D ago; 0 keeps them for ever

@@ -6,12 +6,15 @@ use clap::Args;
 
 use crate::model::{RunId, Status};
 
-use super::values::{run_id, status};
+use super::values::{count, positive, run_id, status};
 
 /// Show runs: state, attempts, result
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  retrier status 17\n  \
-    retrier status --json 17 18 | jq -r .state\n\nExit codes: 3 no such run.")]
+#[command(
+    override_usage = "retrier status [OPTIONS] ID...",
+    after_help = "Examples:\n  retrier status 17\n  \
+    retrier status --json 17 18 | jq -r .state\n\nExit codes: 3 no such run."
+)]
 pub struct StatusArgs {
     /// The runs
     #[arg(value_name = "ID", required = true, value_parser = run_id)]
@@ -36,8 +39,8 @@ pub struct ListArgs {
     #[arg(long, value_name = "TEXT")]
     pub name: Option<String>,
 
-    /// At most N
-    #[arg(long, short = 'n', value_name = "N", default_value = "50")]
+    /// At most N; 0 is all of them
+    #[arg(long, short = 'n', value_name = "N", default_value = "50", value_parser = count)]
     pub limit: u32,
 
     /// Print one JSON object per line
@@ -58,7 +61,7 @@ pub struct LogsArgs {
     pub id: RunId,
 
     /// Of attempt N
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..),
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true,
           conflicts_with = "follow")]
     pub attempt: Option<u32>,
 

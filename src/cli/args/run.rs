@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, ValueHint, builder::OsStringValueParser, builder::Typ
 
 use crate::model::{Backoff, Budget, Policy, Timestamp};
 
-use super::values::{base, duration, jitter, time, variable};
+use super::values::{base, count, duration, jitter, positive, time, variable};
 
 /// Store a command and have it run until it succeeds
 ///
@@ -23,7 +23,7 @@ use super::values::{base, duration, jitter, time, variable};
         retrier run -- curl -fsS https://example.com/hook\n  \
         retrier run --wait --max-failures 8 --timeout 10m --shell 'pg_dump shop | gzip > shop.gz'\n\n\
         Exit codes: 126 the command is not executable, 127 it was not found (nothing is stored);\n\
-        5 the run may or may not have been stored. With --wait the command's own, 128+N when\n\
+        5 the run may have been stored, as the message says. With --wait the command's own, 128+N when\n\
         signal N ended it, 124 timed out, 125 retrier itself failed, 130 canceled.",
     group = ArgGroup::new("what").required(true).args(["command", "shell"])
 )]
@@ -49,7 +49,8 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Command")]
     pub no_env: bool,
 
-    /// Keep FILE (- is standard input, at most 16 MiB) and give it to every attempt as its stdin
+    /// Keep FILE (- is standard input, at most 16 MiB) and give it to every attempt as its stdin,
+    /// which is empty otherwise
     #[arg(long, value_name = "FILE", help_heading = "Command", value_hint = ValueHint::FilePath)]
     pub stdin: Option<PathBuf>,
 
@@ -78,7 +79,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "RFC3339", value_parser = time, help_heading = "Time")]
     pub at: Option<Timestamp>,
 
-    /// Wait until it has ended; print the last attempt's output, exit with its code
+    /// Wait until it has ended; print the last attempt's output, exit with its code. Ctrl-C
+    /// cancels the run
     #[arg(short, long, help_heading = "Afterwards")]
     pub wait: bool,
 
@@ -103,13 +105,13 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct RetryArgs {
     /// Retry it N times, so that it is attempted N+1 times at the most [default: 4]
-    #[arg(long, value_name = "N", alias = "retries", help_heading = "Retries",
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, visible_alias = "retries", help_heading = "Retries",
           conflicts_with_all = ["max_attempts", "forever"])]
     pub max_failures: Option<u32>,
 
     /// Attempt it N times in all at the most
-    #[arg(long, value_name = "N", alias = "attempts", help_heading = "Retries",
-          value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "forever")]
+    #[arg(long, value_name = "N", visible_alias = "attempts", help_heading = "Retries",
+          value_parser = positive, allow_negative_numbers = true, conflicts_with = "forever")]
     pub max_attempts: Option<u32>,
 
     /// Retry it until it succeeds
@@ -143,7 +145,7 @@ pub struct RetryArgs {
           help_heading = "Retries")]
     pub jitter: f64,
 
-    /// End an attempt that runs longer than D
+    /// End an attempt that runs longer than D; 0 is no limit
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
     pub timeout: Option<Duration>,
 
@@ -179,7 +181,7 @@ impl RetryArgs {
                 max: self.max_backoff,
                 jitter: self.jitter,
             },
-            timeout: self.timeout,
+            timeout: self.timeout.filter(|limit| !limit.is_zero()),
             grace: self.grace,
         }
     }

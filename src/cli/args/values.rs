@@ -38,7 +38,23 @@ fn with_units(text: &str) -> Result<Duration, String> {
             ));
         }
     }
-    humantime::parse_duration(text).map_err(|error| error.to_string())
+    humantime::parse_duration(text).map_err(|_| {
+        "it must be a number of seconds, or one with a unit such as 250ms, 90s or 1h 30m".to_owned()
+    })
+}
+
+/// A whole number, 0 included.
+pub fn count(text: &str) -> Result<u32, String> {
+    let parsed = text.parse();
+    parsed.map_err(|_| format!("it must be a whole number from 0 to {}", u32::MAX))
+}
+
+/// A whole number of at least 1.
+pub fn positive(text: &str) -> Result<u32, String> {
+    match count(text) {
+        Ok(number) if number > 0 => Ok(number),
+        Ok(_) | Err(_) => Err(format!("it must be a whole number from 1 to {}", u32::MAX)),
+    }
 }
 
 /// A factor of at least 1.
@@ -85,7 +101,10 @@ pub fn run_id(text: &str) -> Result<RunId, String> {
 /// A state of a run.
 pub fn status(text: &str) -> Result<Status, String> {
     let found = Status::ALL.into_iter().find(|status| status.word() == text);
-    found.ok_or_else(|| "no such state".to_owned())
+    found.ok_or_else(|| {
+        let words = Status::ALL.map(Status::word);
+        format!("it must be one of {}", words.join(", "))
+    })
 }
 
 /// How long finished runs are kept; 0 is for ever.

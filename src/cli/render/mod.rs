@@ -1,0 +1,46 @@
+//! Runs for people: the only code that formats text about them.
+
+mod page;
+mod table;
+mod words;
+
+use std::io;
+
+use crate::model::Status;
+use crate::sys::terminal::takes_colour;
+
+pub use page::page;
+pub use table::table;
+pub use words::{clock_time, outcome, span};
+
+/// How a page looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Whether stdout takes colour.
+    pub colour: bool,
+}
+
+impl Style {
+    /// The style of stdout.
+    pub fn of_stdout() -> Self {
+        Self {
+            colour: takes_colour(&io::stdout()),
+        }
+    }
+
+    /// The word for `status`, in its colour.
+    pub fn status(self, status: Status) -> String {
+        let code = match status {
+            Status::Succeeded => "32",
+            Status::Failed => "31",
+            Status::Running => "36",
+            Status::Canceled => "35",
+            Status::Scheduled | Status::Queued => "33",
+        };
+        if self.colour {
+            format!("\x1b[{code}m{}\x1b[0m", status.word())
+        } else {
+            status.word().to_owned()
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! One run as a page.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::cli::out::escape_text;
+use crate::model::{Reason, RunId, RunResult, State, Timestamp};
+use crate::store::{AttemptRecord, RunRecord};
+
+use super::Style;
+use super::words::{clock_time, command, moment, outcome, span};
+
+/// One run as a page; `served`: a daemon runs.
+pub fn page(
+    record: &RunRecord,
+    attempts: &[AttemptRecord],
+    now: Timestamp,
+    style: Style,
+    served: bool,
+) -> String {
+    let mut page = String::new();
+    let status = style.status(record.run.state.status(now));
+    let mut field = |name: &str, value: &str| {
+        if !value.is_empty() {
+            let _ = writeln!(page, "{name:<9} {value}");
+        }
+    };
+    field(
+        "run",
+        &format!("{} {status}{}", record.id, remark(record, now, served)),
+    );
+    field(
+        "name",
+        &escape_text(record.name.as_deref().unwrap_or_default()),
+    );
+    field("command", &command(&record.command));
+    field(
+        "folder",
+        &escape_text(&String::from_utf8_lossy(&record.cwd)),
+    );
+    field("stored", &moment(record.created_at, now));
+    field(
+        "ended",
+        &record
+            .finished_at
+            .map_or(String::new(), |at| moment(at, now)),
+    );
+    let related = |id: Option<RunId>| id.map_or(String::new(), |id| format!("run {id}"));
+    field("follows", &related(record.parent));
+    field("hook", &related(record.hook));
+    field(
+        "result",
+        &record.result.as_ref().map_or(String::new(), result),
+    );
+    if !attempts.is_empty() {
+        let budget = record.run.max_attempts();
+        let of = match budget {
+            _ if record.run.state.is_final() => String::new(),
+            Some(max) => format!(" of {max}"),
+            None => ", no limit".to_owned(),
+        };
+        let _ = writeln!(page, "attempts  {}{of}", attempts.len());
+    }
+    for attempt in attempts {
+        let _ = writeln!(page, "  {}", attempt_line(attempt, now));
+    }
+    page
+}
+
+/// Why the run is where it is.
+fn remark(record: &RunRecord, now: Timestamp, served: bool) -> String {
+    let nobody = match &record.run.state {
+        State::Waiting { .. } | State::Held | State::Running { .. } if !served => {
+            "; no daemon runs, `retrier daemon --detach` starts one"
+        }
+        _ => "",
+    };
+    let why = match &record.run.state {
+        State::Waiting { due, .. } if *due > now => {
+            let what = if record.run.attempts > 0 {
+                "next attempt"
+            } else {
+                "starts"
+            };
+            format!(
+                ", {what} in {} ({})",
+                span(due.since(now)),
+                clock_time(*due)
+            )
+        }
+        State::Waiting { .. } if served => ", waits for a free slot".to_owned(),
+        State::Waiting { .. } => ", due".to_owned(),
+        State::Held => ", waits for the last attempt of its parent to end".to_owned(),
+        State::Running { attempt } => format!(", attempt {attempt}"),
+        State::Succeeded => String::new(),
+        State::Failed { reason } => match reason {
+            Reason::Exhausted => ", its retries are used up".to_owned(),
+            Reason::Stopped => ", a rule said not to retry it".to_owned(),
+            Reason::Deadline => ", its deadline has passed".to_owned(),
+        },
+        State::Canceled {
+            open: Some(attempt),
+        } => {
+            format!(", attempt {attempt} is being ended")
+        }
+        State::Canceled { open: None } => String::new(),
+    };
+    format!("{why}{nobody}")
+}
+
+fn result(result: &RunResult) -> String {
+    match result {
+        RunResult::Success { return_value } if return_value.is_empty() => "success".to_owned(),
+        RunResult::Success { return_value } => {
+            let text = String::from_utf8_lossy(return_value);
+            let first = text.lines().next().unwrap_or_default();
+            let more = text.trim_end().lines().count() > 1;
+            let shown: String = escape_text(first).chars().take(200).collect();
+            format!(
+                "success, stdout begins: {shown}{}",
+                if more { " …" } else { "" }
+            )
+        }
+        RunResult::Failed { error, reason } => {
+            format!("failed ({}), {}", reason.word(), escape_text(error))
+        }
+        RunResult::Canceled => "canceled".to_owned(),
+    }
+}
+
+fn attempt_line(attempt: &AttemptRecord, now: Timestamp) -> String {
+    let mut line = format!("{}  {}", attempt.number, clock_time(attempt.started_at));
+    let took = attempt.ended_at.unwrap_or(now).since(attempt.started_at);
+    match &attempt.outcome {
+        Some(ended) => {
+            let _ = write!(
+                line,
+                "  took {}  {}",
+                span(took),
+                escape_text(&outcome(ended))
+            );
+        }
+        None => {
+            let _ = write!(line, "  runs for {}", span(took));
+            if let Some(pid) = attempt.pid {
+                let _ = write!(line, "  pid {pid}");
+            }
+        }
+    }
+    if let Some(delay) = attempt
+        .retry_delay_ms
+        .and_then(|ms| u64::try_from(ms).ok())
+        .filter(|ms| *ms > 0)
+    {
+        let _ = write!(
+            line,
+            ", then a wait of {}",
+            span(Duration::from_millis(delay))
+        );
+    }
+    line
+}

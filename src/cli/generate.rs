@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 
 use super::args::Cli;
 use super::failure::code;
@@ -37,6 +38,24 @@ pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(pages)
 }
 
+/// What stands below the options in the help, as sections of its own: examples, exit codes, notes.
+fn sections(text: &str) -> Roff {
+    let mut roff = Roff::new();
+    for paragraph in text.split("\n\n") {
+        let (title, body) = match paragraph.split_once(':') {
+            Some(("Examples", examples)) => ("EXAMPLES", examples),
+            Some(("Exit codes", codes)) => ("EXIT STATUS", codes),
+            Some(_) | None => ("NOTES", paragraph),
+        };
+        roff.control("SH", [title]).control("nf", []);
+        for line in body.trim_matches('\n').lines() {
+            roff.text([roman(line.trim())]);
+        }
+        roff.control("fi", []);
+    }
+    roff
+}
+
 fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
     if command.is_hide_set() {
         return Ok(());
@@ -47,7 +66,17 @@ fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<
         .to_owned();
     let mut page = Vec::new();
     let man = Man::new(command.clone()).title(name.clone());
-    man.render(&mut page)?;
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.get_subcommands().any(|verb| !verb.is_hide_set()) {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if let Some(text) = command.get_after_help() {
+        sections(&text.to_string()).to_writer(&mut page)?;
+    }
     pages.push((format!("{name}.1"), page));
     for verb in command.get_subcommands() {
         collect(verb, pages)?;

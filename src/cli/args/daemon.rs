@@ -17,7 +17,7 @@ use super::values::{duration, positive, retention};
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  retrier daemon --parallel 4\n  \
         retrier daemon --detach --until-idle\n  retrier daemon stop --drain\n\n\
-        RETRIER_LOG_LEVEL is ERROR, WARN, INFO (default) or DEBUG.\n\
+        RETRIER_LOG_LEVEL is ERROR, WARN, INFO (default) or DEBUG.\n\n\
         Exit codes: 4 a daemon that a person started holds the database."
 )]
 pub struct DaemonArgs {

@@ -26,7 +26,7 @@ pub use run::RunArgs;
     subcommand_value_name = "VERB",
     subcommand_help_heading = "Verbs",
     after_help = "Exit codes: 0 done, 1 retrier could not do it, 2 wrong usage, 3 no such run, \
-                  4 the run's state forbids it.\n`retrier help VERB` tells more of a verb."
+                  4 the run's state forbids it.\n\n`retrier help VERB` tells more of a verb."
 )]
 pub struct Cli {
     /// The database; everything else lives beside it in FILE.d

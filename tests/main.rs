@@ -23,3 +23,4 @@ mod store;
 mod submit;
 mod tidy;
 mod transfer;
+mod trouble;

@@ -43,6 +43,8 @@ pub fn start() {
         .with_target(false)
         .with_timer(Wall)
         .with_max_level(level.unwrap_or(Level::INFO))
+        // It would be printed to stderr too, where the line could not be written: a panic.
+        .log_internal_errors(false)
         .finish();
     // The only failure is that there is one already, and then that one logs.
     let _ = tracing::subscriber::set_global_default(subscriber);

@@ -73,11 +73,12 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     pass.commit()?;
     failpoint::reach("cancel_committed")?;
     store.sync()?;
+    let rung = ring.is_connected();
     drop(ring);
     let alive = transition.state.open_attempt().is_some();
     let has_hook = transition.hook != HookChange::None;
     if alive || has_hook {
-        client.ensure_daemon()?;
+        client.ensure_daemon(rung)?;
     }
     Ok(if alive {
         Canceled::Ending

@@ -69,9 +69,10 @@ impl Client {
         Ring::connect(&self.folder)
     }
 
-    /// Starts a daemon when there is none. To be called after the commit that it is to see.
-    pub fn ensure_daemon(&self) -> anyhow::Result<()> {
-        launch::ensure(&self.folder).map_err(|error| {
+    /// Starts a daemon when there is none, and wakes one that was not `rung`. To be called after
+    /// the commit that it is to see.
+    pub fn ensure_daemon(&self, rung: bool) -> anyhow::Result<()> {
+        launch::ensure(&self.folder, rung).map_err(|error| {
             Failure::new(code::FAILED, format!("cannot start a daemon: {error}"))
                 .hint("`retrier daemon` in the foreground shows what is wrong")
                 .into()

@@ -29,6 +29,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     // is killed right after its commit.
     let ring = client.ring();
     let id = store.submit(&spec, clock::now())?.id;
+    let rung = ring.is_connected();
     drop(ring);
     if args.wait {
         drop(store);
@@ -55,7 +56,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     };
     let told = out::line(&text);
     if !args.no_daemon_start
-        && let Err(error) = client.ensure_daemon()
+        && let Err(error) = client.ensure_daemon(rung)
     {
         // The run is stored, and the next daemon will find it.
         out::note(&format!("warning: run {id} is stored, but {error:#}"));

@@ -123,10 +123,11 @@ impl<'c> Waiting<'c> {
         if self.ring.as_ref().is_some_and(Ring::is_connected) {
             return Ok(false);
         }
-        if self.start {
-            self.client.ensure_daemon()?;
-        }
         let mut ring = self.client.ring();
+        if self.start && !ring.is_connected() {
+            self.client.ensure_daemon(false)?;
+            ring = self.client.ring();
+        }
         ring.ask_for(pending);
         let connected = ring.is_connected();
         self.ring = Some(ring);

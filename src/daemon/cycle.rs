@@ -10,7 +10,6 @@ use crate::clock;
 use crate::model::{RunId, Timestamp, schedule};
 use crate::store::{Access, Folder, Store, StoreError};
 use crate::sys::failpoint;
-use crate::sys::files::remove_if_there;
 use crate::sys::identity::World;
 use crate::sys::poll::Poller;
 use crate::sys::signal::Signals;
@@ -305,7 +304,7 @@ impl Daemon {
         }
         let system = |error| ServeError::System("leaving", error);
         failpoint::reach("retiring").map_err(system)?;
-        remove_if_there(&self.folder.doorbell()).map_err(system)?;
+        self.doorbell.take_down(&self.folder).map_err(system)?;
         lock.release().map_err(system)?;
         pass.commit()?;
         failpoint::reach("retired").map_err(system)?;

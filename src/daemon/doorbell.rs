@@ -14,7 +14,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use crate::model::RunId;
 use crate::store::Folder;
-use crate::sys::files::remove_if_there;
+use crate::sys::files::{FileIdentity, file_identity, remove_if_there};
 use crate::sys::poll::Poller;
 use crate::sys::process::is_shortage;
 use crate::sys::socket::{Connected, connect_in, listen_in};
@@ -23,6 +23,8 @@ use crate::sys::socket::{Connected, connect_in, listen_in};
 #[derive(Debug)]
 pub struct Doorbell {
     listener: UnixListener,
+    /// Which file its address is.
+    file: Option<FileIdentity>,
     callers: BTreeMap<u64, Caller>,
     waiters: HashMap<RunId, Vec<u64>>,
     next: u64,
@@ -49,13 +51,33 @@ impl Doorbell {
     /// Hangs the doorbell of `folder`. The caller holds the daemon's lock, so an old socket is a
     /// dead one's. Errors: see bind(2).
     pub fn hang(folder: &Folder) -> io::Result<Self> {
-        remove_if_there(&folder.doorbell())?;
+        let (listener, file) = listen(folder)?;
         Ok(Self {
-            listener: listen_in(&folder.open()?, Folder::DOORBELL)?,
+            listener,
+            file,
             callers: BTreeMap::new(),
             waiters: HashMap::new(),
             next: 0,
         })
+    }
+
+    /// Is the doorbell still where it was hung?
+    pub fn is_in_place(&self, folder: &Folder) -> bool {
+        self.file.is_some() && file_identity(&folder.doorbell()) == self.file
+    }
+
+    /// Hangs it anew; who has called is still heard. The listener is another one then.
+    pub fn hang_again(&mut self, folder: &Folder) -> io::Result<()> {
+        (self.listener, self.file) = listen(folder)?;
+        Ok(())
+    }
+
+    /// Takes it down, if it is there: another daemon's stays, one of a folder that came instead.
+    pub fn take_down(&self, folder: &Folder) -> io::Result<()> {
+        if self.is_in_place(folder) {
+            remove_if_there(&folder.doorbell())?;
+        }
+        Ok(())
     }
 
     /// Readable when somebody wants to connect.
@@ -151,6 +173,12 @@ impl Doorbell {
         }
         caller.changed
     }
+}
+
+fn listen(folder: &Folder) -> io::Result<(UnixListener, Option<FileIdentity>)> {
+    remove_if_there(&folder.doorbell())?;
+    let listener = listen_in(&folder.open()?, Folder::DOORBELL)?;
+    Ok((listener, file_identity(&folder.doorbell())))
 }
 
 fn take_hints(unread: &mut Vec<u8>) -> Vec<i64> {

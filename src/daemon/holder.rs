@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::Timestamp;
 use crate::store::Folder;
 use crate::sys::files::open_private;
-use crate::sys::identity::ProcessIdentity;
+use crate::sys::identity::{Liveness, ProcessIdentity, World, signal};
 use crate::sys::lock;
+use crate::sys::signal::SIGHUP;
 
 /// The daemon that holds a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,4 +75,15 @@ pub fn find(folder: &Folder) -> io::Result<Option<Holder>> {
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
     Ok(serde_json::from_slice(&text).ok())
+}
+
+/// Has the daemon that holds this database look into it, without its doorbell. Nothing happens when
+/// it has not written down who it is, and so has yet to look, or lives in another pid namespace.
+pub fn wake(folder: &Folder) -> io::Result<()> {
+    if let Some(holder) = find(folder)?
+        && let Liveness::Alive(pidfd) = World::current()?.look_up(&holder.process)
+    {
+        signal(&pidfd, SIGHUP);
+    }
+    Ok(())
 }

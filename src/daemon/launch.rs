@@ -24,10 +24,17 @@ pub const IDLE_EXIT: Duration = Duration::from_secs(60);
 /// What the daemon writes to its stdout when it is ready.
 pub const READY: &str = "ready\n";
 
-/// Starts a daemon for the database of `folder` if none holds it, and waits until it is ready.
+/// Starts a daemon for the database of `folder` if none holds it, and waits until it is ready. One
+/// that was not `rung` is woken: its doorbell may be gone, or have no room for another caller.
 /// Errors: why there is none, in words.
-pub fn ensure(folder: &Folder) -> Result<(), String> {
-    match holder::is_held(folder) {
+pub fn ensure(folder: &Folder, rung: bool) -> Result<(), String> {
+    let held = holder::is_held(folder).and_then(|held| {
+        if held && !rung {
+            holder::wake(folder)?;
+        }
+        Ok(held)
+    });
+    match held {
         Ok(true) => Ok(()),
         Ok(false) => {
             let idle = format!("--until-idle={}ms", IDLE_EXIT.as_millis());

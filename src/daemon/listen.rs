@@ -9,7 +9,7 @@ use crate::shim::record::{Record, Stage};
 use crate::store::{OpenAttempt, StoreError};
 use crate::sys::failpoint;
 use crate::sys::process::{Reaped, reap};
-use crate::sys::signal::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use crate::sys::timer::Tick;
 
 use super::cycle::{CALLER, Daemon, END, LISTENER, Mode, REPORT, SIGNALS, TIMER, token};
@@ -86,9 +86,26 @@ impl Daemon {
                     self.terminate_all_watched();
                 }
                 SIGCHLD => while matches!(reap()?, Reaped::Child(..)) {},
-                // SIGHUP: the terminal is gone, the work is not.
+                SIGHUP => self.wake()?,
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// A client could not ring, or the terminal is gone, which changes nothing.
+    fn wake(&mut self) -> io::Result<()> {
+        self.dirty = true;
+        if self.doorbell.is_in_place(&self.folder) {
+            return Ok(());
+        }
+        if self.deaf_until.is_none() {
+            self.poller.remove(self.doorbell.listener())?;
+        }
+        self.doorbell.hang_again(&self.folder)?;
+        if self.deaf_until.is_none() {
+            self.poller
+                .add(self.doorbell.listener(), token(LISTENER, 0))?;
         }
         Ok(())
     }

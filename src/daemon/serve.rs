@@ -80,13 +80,14 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
     let world = World::current().map_err(system("/proc"))?;
     // Made here so that a database that cannot be used is refused before anything is held.
     drop(Store::open(folder, Access::Create)?);
+    // Before the lock: from then on clients send signals to its holder.
+    let caught = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
+    let signals = Rc::new(Signals::catch(&caught).map_err(system("signals"))?);
     let lock = hold(folder, &config, &world)?;
     let mut open_files = 0;
     limit_open_files(None)
         .map(|before| open_files = before)
         .map_err(system("the limit of open files"))?;
-    let caught = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
-    let signals = Rc::new(Signals::catch(&caught).map_err(system("signals"))?);
     let mut ready = Some(ready);
     let mut trouble = Pause::default();
     loop {

@@ -102,6 +102,15 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Which file it is, by device and inode, as long as it is there.
+pub type FileIdentity = (u64, u64);
+
+/// The identity of the file at `path` itself; `None` when it cannot be looked at.
+pub fn file_identity(path: &Path) -> Option<FileIdentity> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
 /// Removes `path`; `Ok` as well when nothing is there.
 pub fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

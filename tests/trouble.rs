@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::crash::tools::{closed, outcomes, wait_until_state};
-use crate::support::{Home, wait_until};
+use crate::support::{Daemon, Home, holds_within, wait_until};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -53,4 +53,84 @@ fn a_daemon_of_a_removed_database_leaves_the_doorbell_of_the_next_one_alone() {
     let _second = home.daemon();
     assert_eq!(first.wait(LONG), 0);
     assert!(home.path("retrier.db.d/doorbell").exists());
+}
+
+/// The processor time of the daemon so far, in clock ticks.
+fn ticks(daemon: &Daemon) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid()));
+    let stat = stat.expect("the daemon is there");
+    let after_name = stat.rsplit(") ").next().into_iter();
+    let fields = after_name.flat_map(|rest| rest.split(' ').skip(11).take(2));
+    fields.filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+/// Asserts that the daemon does next to nothing for some time.
+#[track_caller]
+fn assert_rests(daemon: &Daemon) {
+    let before = ticks(daemon);
+    let busy = || ticks(daemon) > before + 20;
+    let busy = holds_within(Duration::from_millis(700), busy);
+    assert!(!busy, "{}", daemon.errors());
+}
+
+#[test]
+fn a_daemon_that_has_to_start_over_rests_and_can_be_stopped_meanwhile() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let doorbell = home.path("retrier.db.d/doorbell");
+    // Its shim stays warm, and leaves when the daemon lets go of it.
+    assert_eq!(home.wait(home.run(["--", "true"])), 0);
+    fs::remove_file(&doorbell).unwrap();
+    fs::create_dir(&doorbell).unwrap();
+    let id = home.run(["--", "true"]);
+    let trouble = || daemon.errors().contains("starting over in 2 s");
+    wait_until("it is in trouble", LONG, trouble);
+    assert_rests(&daemon);
+    fs::remove_dir(&doorbell).unwrap();
+    assert_eq!(home.wait(id), 0);
+    fs::remove_file(&doorbell).unwrap();
+    fs::create_dir(&doorbell).unwrap();
+    home.run(["--", "true"]);
+    let trouble = || daemon.errors().contains("starting over in 4 s");
+    wait_until("it is in trouble again", LONG, trouble);
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_does_not_disturb_the_daemon() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let id = home.run(["--", "echo", "text"]);
+    assert_eq!(home.wait(id), 0);
+    assert_eq!(daemon.stop(), 0);
+    let output = home.path(format!("retrier.db.d/logs/0/{id}.1.out"));
+    fs::remove_file(&output).unwrap();
+    fs::create_dir(&output).unwrap();
+    let id = id.to_string();
+    home.retrier(["cleanup", &id]).output().exits(1);
+    let mut daemon = home.daemon();
+    assert_eq!(home.wait(home.run(["--", "true"])), 0);
+    assert_eq!(daemon.stop(), 0);
+    let log = daemon.errors();
+    assert!(log.contains("cannot remove"), "{log}");
+    assert!(!log.contains("starting over"), "{log}");
+}
+
+#[test]
+fn a_daemon_whose_upkeep_fails_on_the_way_rests() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    // Two names of files for each attempt: more than one step.
+    let many = ["--max-failures", "60", "--constant", "0", "--", "false"];
+    let id = home.run(many);
+    assert_eq!(home.wait(id), 1);
+    assert_eq!(daemon.stop(), 0);
+    let cleanup = home.retrier(["cleanup", &id.to_string()]);
+    cleanup.crash("cleanup_committed:1:kill").output();
+    let full = ("RETRIER_CRASH", "trash_before_commit:2:err=ENOSPC");
+    let mut daemon = home.daemon_with(&[], &[full]);
+    let trouble = || daemon.errors().contains("trying again in 1 s");
+    wait_until("it is in trouble", LONG, trouble);
+    assert_rests(&daemon);
+    assert_eq!(daemon.stop(), 0);
 }

@@ -234,14 +234,19 @@ impl Daemon {
 
     fn timeout(&mut self, now: Instant) -> Option<Duration> {
         let idle_exit = self.idle_since.zip(self.config.until_idle);
+        let idle_exit = idle_exit.and_then(|(since, stay)| since.checked_add(stay));
+        let pause = self.passes.until(now);
+        // What needs the database waits for the end of its pause, or would wake the loop again and
+        // again.
+        let able = |at: Option<Instant>| at.filter(|_| pause.is_none());
         let instants = [
             self.claims.until(now),
-            self.passes.until(now),
+            pause,
             self.deaf_until,
             self.look_at,
-            self.upkeep_at,
+            able(self.upkeep_at),
             self.slots.thin_out(now),
-            idle_exit.and_then(|(since, stay)| since.checked_add(stay)),
+            able(idle_exit),
         ];
         let instants = instants.into_iter().flatten();
         let waits = instants.map(|at| at.saturating_duration_since(now));

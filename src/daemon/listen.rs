@@ -8,7 +8,7 @@ use crate::shim::order::Cause;
 use crate::shim::record::{Record, Stage};
 use crate::store::{OpenAttempt, StoreError};
 use crate::sys::failpoint;
-use crate::sys::process::{Reaped, reap};
+use crate::sys::process::{reap, reap_all};
 use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use crate::sys::timer::Tick;
 
@@ -23,7 +23,11 @@ impl Daemon {
         let system = |what| move |error| ServeError::System(what, error);
         match kind {
             LISTENER => self.answer().map_err(system("the doorbell"))?,
-            SIGNALS => self.obey().map_err(system("signals"))?,
+            SIGNALS => {
+                for signal in self.signals.take() {
+                    self.obey(signal)?;
+                }
+            }
             TIMER => {
                 let tick = self.timer.take().map_err(system("timerfd"))?;
                 self.clock_set |= tick == Tick::ClockSet;
@@ -75,20 +79,21 @@ impl Daemon {
         Ok(())
     }
 
-    fn obey(&mut self) -> io::Result<()> {
-        for signal in self.signals.take() {
-            match signal {
-                SIGTERM | SIGINT => self.mode = Mode::Stopping,
-                SIGUSR1 => self.mode = Mode::Draining,
-                SIGUSR2 => {
-                    self.mode = Mode::Draining;
-                    self.slots.end_all(Cause::Interrupted);
-                    self.terminate_all_watched();
-                }
-                SIGCHLD => while matches!(reap()?, Reaped::Child(..)) {},
-                SIGHUP => self.wake()?,
-                _ => {}
+    /// Does what a signal asks for.
+    pub(super) fn obey(&mut self, signal: i32) -> Result<(), ServeError> {
+        match signal {
+            SIGTERM | SIGINT => self.mode = Mode::Stopping,
+            SIGUSR1 => self.mode = Mode::Draining,
+            SIGUSR2 => {
+                self.mode = Mode::Draining;
+                self.slots.end_all(Cause::Interrupted);
+                self.terminate_all_watched();
             }
+            SIGCHLD => reap_all().map_err(|error| ServeError::System("signals", error))?,
+            SIGHUP => self
+                .wake()
+                .map_err(|error| ServeError::System("the doorbell", error))?,
+            _ => {}
         }
         Ok(())
     }

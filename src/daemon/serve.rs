@@ -9,12 +9,15 @@ use crate::clock;
 use crate::store::{Access, Folder, Store, StoreError};
 use crate::sys::identity::{World, open_verified, terminate};
 use crate::sys::poll::wait_readable;
-use crate::sys::process::limit_open_files;
+use crate::sys::process::{limit_open_files, reap_all};
 use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 
 use super::cycle::Daemon;
 use super::holder::{self, DaemonLock, Holder};
 use super::pass::Pause;
+
+/// After so long without trouble the next trouble is the first again.
+const PEACE: Duration = Duration::from_secs(60);
 
 /// What a daemon is told when it is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +93,15 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
         .map_err(system("the limit of open files"))?;
     let mut ready = Some(ready);
     let mut trouble = Pause::default();
+    let mut asked = Vec::new();
     loop {
+        let began = clock::monotonic();
         let opened = Daemon::open(folder, &config, &world, open_files, &signals);
         let served = opened.and_then(|mut daemon| {
             daemon.recover()?;
+            for signal in asked.drain(..) {
+                daemon.obey(signal)?;
+            }
             if let Some(ready) = ready.take() {
                 tracing::info!("serving {}", folder.database().display());
                 ready();
@@ -105,11 +113,41 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
             // After a failed commit nobody knows what is stored: everything is read again. The
             // shims finish what they run and are found again by their files.
             Err(error) if ready.is_none() && error.may_pass() => {
-                let pause = trouble.hit(clock::monotonic());
+                let now = clock::monotonic();
+                if now.saturating_duration_since(began) > PEACE {
+                    trouble.clear();
+                }
+                let pause = trouble.hit(now);
                 tracing::error!("{error}; starting over in {} s", pause.as_secs());
-                let _ = wait_readable(&[signals.as_fd()], Some(pause));
+                asked.extend(rest(&signals, pause).map_err(system("signals"))?);
+                if asked
+                    .iter()
+                    .any(|signal| [SIGTERM, SIGINT].contains(signal))
+                {
+                    return Ok(());
+                }
             }
             Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Rests for `pause`, or until somebody asks for something. Gives the signals that came; a shim
+/// that ends is no reason to wake.
+fn rest(signals: &Signals, pause: Duration) -> io::Result<Vec<i32>> {
+    let until = clock::monotonic().checked_add(pause);
+    loop {
+        let now = clock::monotonic();
+        let left = until.map(|until| until.saturating_duration_since(now));
+        if left.is_none_or(|left| left.is_zero()) {
+            return Ok(Vec::new());
+        }
+        wait_readable(&[signals.as_fd()], left)?;
+        let mut asked = signals.take();
+        reap_all()?;
+        asked.retain(|signal| ![SIGCHLD, SIGHUP].contains(signal));
+        if !asked.is_empty() {
+            return Ok(asked);
         }
     }
 }

@@ -36,7 +36,14 @@ impl Daemon {
             self.expire_at = self.next_expiry()?;
         }
         if self.trash {
-            self.trash = self.store.empty_trash(FILES_MAX)?;
+            self.trash = match self.store.empty_trash(FILES_MAX) {
+                // It keeps its name in the list; the next sweep tries again.
+                Err(error @ StoreError::Io { .. }) => {
+                    tracing::warn!("cannot remove a forgotten file: {error}");
+                    false
+                }
+                other => other?,
+            };
         }
         Ok(self.trash)
     }

@@ -56,6 +56,12 @@ pub fn reap() -> io::Result<Reaped> {
     }
 }
 
+/// Takes all children that have ended.
+pub fn reap_all() -> io::Result<()> {
+    while matches!(reap()?, Reaped::Child(..)) {}
+    Ok(())
+}
+
 /// Asks the process group `group` to end: SIGTERM, and SIGCONT so that a stopped process gets it.
 pub fn terminate_group(group: i32) {
     signal_group(group, Signal::SIGTERM);

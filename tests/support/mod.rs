@@ -34,4 +34,4 @@ pub use http::HttpServer;
 pub use journal::{Entry, Journal, Mark};
 pub use needs::{Need, skip};
 pub use processes::Process;
-pub use wait::{Limit, wait_until};
+pub use wait::{Limit, holds_within, wait_until};

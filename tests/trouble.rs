@@ -134,3 +134,19 @@ fn a_daemon_whose_upkeep_fails_on_the_way_rests() {
     assert_rests(&daemon);
     assert_eq!(daemon.stop(), 0);
 }
+
+#[test]
+fn a_daemon_that_a_command_has_started_is_not_ended_with_the_command() {
+    let (home, other) = (Home::new(), Home::new());
+    let line = format!(
+        "retrier --db '{}' run -- sleep 600; exit 9",
+        other.db().display()
+    );
+    let _daemon = home.daemon();
+    let store = format!("retrier run --wait --max-failures 0 --grace 200ms --shell \"{line}\"");
+    home.sh(store).output().exits(9);
+    other.retrier(["daemon", "status"]).output().ok();
+    assert_eq!(other.state(1), "running");
+    other.retrier(["cancel", "1"]).output().ok();
+    assert_eq!(outcomes(&closed(&other, 1)), ["canceled"]);
+}

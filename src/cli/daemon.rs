@@ -12,9 +12,9 @@ use crate::daemon::launch::{self, READY};
 use crate::daemon::serve::{Config, ServeError, serve};
 use crate::store::{Access, Store};
 use crate::sys::files::set_umask;
-use crate::sys::identity::{open_verified, signal};
+use crate::sys::identity::{DAEMON_NAME, open_verified, signal};
 use crate::sys::poll::wait_readable;
-use crate::sys::process::{close_inherited, new_session, replace_stdio};
+use crate::sys::process::{close_inherited, new_session, replace_stdio, set_name};
 use crate::sys::signal::{SIGTERM, SIGUSR1, SIGUSR2, reset_inherited};
 
 use super::args::{DaemonArgs, DaemonVerb, StopArgs};
@@ -38,6 +38,7 @@ pub fn daemon(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
     // SAFETY: nothing was opened yet in this process; std keeps no descriptor from 3 on.
     unsafe { close_inherited(&[]) }.context("cannot serve")?;
     reset_inherited().context("cannot serve")?;
+    set_name(DAEMON_NAME).context("cannot serve")?;
     set_umask(0o077);
     std::env::set_current_dir("/").context("cannot serve")?;
     crate::daemon::log::start();

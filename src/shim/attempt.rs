@@ -91,13 +91,15 @@ impl<'a> Attempt<'a> {
     }
 
     /// Waits until the command has ended, and with it what a failed one left behind. `true`:
-    /// processes that a successful one left live on.
+    /// processes that a successful one left live on, or daemons.
     fn supervise(&mut self, shim: &mut Shim) -> io::Result<bool> {
         loop {
             let living = self.reap()?;
             match (&self.exit, living) {
                 (Some(_), false) => return Ok(false),
-                (Some(_), true) if self.outcome().is_success() => return Ok(true),
+                (Some(_), true) if self.outcome().is_success() || services_alone() => {
+                    return Ok(true);
+                }
                 (Some(_), true) => self.end_tree(),
                 (None, _) => {}
             }
@@ -149,7 +151,7 @@ impl<'a> Attempt<'a> {
             process::kill_group(self.leader);
             // What cannot be looked up now is looked up again in a moment.
             let left = process::descendants(std::process::id() as i32).unwrap_or_default();
-            left.iter().for_each(process::Found::kill);
+            left.members.iter().for_each(process::Found::kill);
             self.kill_at = now.checked_add(KILL_AGAIN);
         }
     }
@@ -216,6 +218,13 @@ impl<'a> Attempt<'a> {
             leftover,
         })
     }
+}
+
+/// Is nothing left but daemons that the command has started, and what they have started? They serve
+/// others too, so they are not ended with the attempt.
+fn services_alone() -> bool {
+    process::descendants(std::process::id() as i32)
+        .is_ok_and(|left| left.members.is_empty() && !left.services.is_empty())
 }
 
 /// Why a command was not started.

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::sys::files::set_umask;
+use crate::sys::identity::SHIM_NAME;
 use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals, reset_inherited};
 use crate::sys::socket::{receive_message, send_message};
 use crate::sys::{failpoint, poll, process};
@@ -55,7 +56,7 @@ pub fn main(arguments: &[OsString]) -> io::Result<()> {
 impl Shim {
     fn set_up(lock: i32, open_files: u64) -> io::Result<Self> {
         process::new_session();
-        process::become_subreaper(c"retrier-shim")?;
+        process::become_subreaper(SHIM_NAME)?;
         // SAFETY: this is the first thing that the process does; std alone is running.
         unsafe { process::close_inherited(&[lock])? };
         // SAFETY: the daemon has passed this number, and nobody else here knows it.

@@ -3,6 +3,7 @@
 //! A process is the boot it lives in, the pid namespace that its number counts in, its pid, and
 //! its start time: field 22 of `/proc/PID/stat`, in clock ticks since boot (proc_pid_stat(5)).
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -117,6 +118,12 @@ fn send(pidfd: &OwnedFd, signal: Signal) {
     let _ = pidfd_send_signal(pidfd, signal);
 }
 
+/// The name that a daemon gives itself, as `ps` and /proc show it.
+pub const DAEMON_NAME: &CStr = c"retrier-daemon";
+
+/// The name that a shim gives itself.
+pub const SHIM_NAME: &CStr = c"retrier-shim";
+
 /// A part of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessStat {
@@ -130,6 +137,8 @@ pub struct ProcessStat {
     pub session: i32,
     /// The start time in clock ticks since boot.
     pub start: u64,
+    /// Whether it is a daemon or a shim: leads a session and bears one of their names.
+    pub service: bool,
 }
 
 impl ProcessStat {
@@ -141,16 +150,22 @@ impl ProcessStat {
 
     fn parse(text: &[u8]) -> Option<Self> {
         // The name in field 2 may hold anything, parentheses and spaces too.
-        let after_name = text.iter().rposition(|byte| *byte == b')')? + 1;
+        let name_end = text.iter().rposition(|byte| *byte == b')')?;
+        let after_name = name_end + 1;
+        let (pid, name) = text[..name_end].split_at(text.iter().position(|byte| *byte == b'(')?);
+        let pid: i32 = std::str::from_utf8(pid).ok()?.trim().parse().ok()?;
+        let named = |service: &CStr| name.strip_prefix(b"(") == Some(service.to_bytes());
         let rest = std::str::from_utf8(&text[after_name..]).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<i64>().ok();
+        let session = number(6)? as i32;
         Some(Self {
             zombie: matches!(*fields.first()?, "Z" | "X"),
             parent: number(4)? as i32,
             group: number(5)? as i32,
-            session: number(6)? as i32,
+            session,
             start: fields.get(22 - 3)?.parse().ok()?,
+            service: session == pid && [DAEMON_NAME, SHIM_NAME].into_iter().any(named),
         })
     }
 }
@@ -165,7 +180,18 @@ mod tests {
         let stat = ProcessStat::parse(line).unwrap();
         assert_eq!((stat.parent, stat.group, stat.session), (7, 42, 40));
         assert_eq!(stat.start, 9876);
-        assert!(!stat.zombie);
+        assert!(!stat.zombie && !stat.service);
+    }
+
+    #[test]
+    fn a_service_leads_a_session_and_bears_a_name_of_ours() {
+        let service = |line: &[u8]| ProcessStat::parse(line).unwrap().service;
+        let rest = "0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9876 0 0";
+        let line = |name: &str, session| format!("42 ({name}) S 7 42 {session} {rest}");
+        assert!(service(line("retrier-daemon", 42).as_bytes()));
+        assert!(service(line("retrier-shim", 42).as_bytes()));
+        assert!(!service(line("retrier-daemon", 40).as_bytes()));
+        assert!(!service(line("retrier", 42).as_bytes()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Processes: ending trees of them, finding what is left, reaping children, own set-up.
 
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -128,19 +129,30 @@ pub fn all() -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// The living descendants of process `root`, without itself.
-pub fn descendants(root: i32) -> io::Result<Vec<Found>> {
+/// The living descendants of a process, without itself.
+#[derive(Clone, Debug, Default)]
+pub struct Family {
+    /// All but the services.
+    pub members: Vec<Found>,
+    /// Daemons and shims; what descends from them is not looked at.
+    pub services: Vec<Found>,
+}
+
+/// The living descendants of process `root`.
+pub fn descendants(root: i32) -> io::Result<Family> {
     let all = all()?;
     let mut family = vec![root];
-    let mut found: Vec<Found> = Vec::new();
+    let mut found = Family::default();
     let mut at = 0;
     while at < family.len() {
         let parent = family[at];
         for child in all.iter().filter(|one| one.stat.parent == parent) {
             // A pid that is reused while /proc is read could close a circle.
-            if !family.contains(&child.pid) {
+            if child.stat.service {
+                found.services.push(*child);
+            } else if !family.contains(&child.pid) {
                 family.push(child.pid);
-                found.push(*child);
+                found.members.push(*child);
             }
         }
         at += 1;
@@ -184,10 +196,14 @@ pub fn new_session() {
 }
 
 /// Makes this process the parent of every orphan among its descendants, and names it for `ps`.
-pub fn become_subreaper(name: &std::ffi::CStr) -> io::Result<()> {
+pub fn become_subreaper(name: &CStr) -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
-    nix::sys::prctl::set_name(name)?;
-    Ok(())
+    set_name(name)
+}
+
+/// Names this process for `ps`.
+pub fn set_name(name: &CStr) -> io::Result<()> {
+    Ok(nix::sys::prctl::set_name(name)?)
 }
 
 /// Closes every descriptor from 3 on but `keep`: what a careless parent has left open.

@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::crash::tools::{closed, outcomes, wait_until_state};
+use crate::crash::tools::{closed, commands, outcomes, shim, signal, wait_until_state};
+use nix::sys::signal::Signal;
+
 use crate::support::{Daemon, Home, holds_within, wait_until};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -149,4 +151,29 @@ fn a_daemon_that_a_command_has_started_is_not_ended_with_the_command() {
     assert_eq!(other.state(1), "running");
     other.retrier(["cancel", "1"]).output().ok();
     assert_eq!(outcomes(&closed(&other, 1)), ["canceled"]);
+}
+
+#[test]
+fn who_reads_the_file_of_a_killed_shim_is_no_part_of_its_attempt() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    // It leaves the session and keeps the lock.
+    let line = "setsid sleep 600 & sleep 600";
+    let id = home.run(["--max-failures", "0", "--shell", line]);
+    wait_until("all are there", LONG, || commands(&home).len() == 3);
+    let files = fs::read_dir(home.path("retrier.db.d/shims")).unwrap();
+    let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    let mut reader = home
+        .sh(format!("exec tail -f '{}'", files[0].display()))
+        .spawn();
+    let reads = || {
+        commands(&home)
+            .iter()
+            .any(|one| one.cmdline.starts_with("tail"))
+    };
+    wait_until("the reader reads", LONG, reads);
+    signal(shim(&home), Signal::SIGKILL);
+    assert_eq!(outcomes(&closed(&home, id)), ["lost"]);
+    assert!(reader.is_running());
+    assert_eq!(commands(&home).len(), 1);
 }

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -160,7 +161,8 @@ pub fn descendants(root: i32) -> io::Result<Family> {
     Ok(found)
 }
 
-/// The living processes of the session that `leader` led, and those that hold `file` open.
+/// The living processes of the session that `leader` led, and those that have inherited its lock on
+/// `file`; who has opened that file by himself, a backup or `tail -f`, is a bystander.
 ///
 /// A session keeps its leader's number from being given away; when another process has it now, the
 /// session is gone, and what bears its number is a stranger's.
@@ -180,9 +182,15 @@ pub fn left_of(leader: &ProcessIdentity, file: &File) -> io::Result<Vec<Found>> 
 
 fn holds(pid: i32, key: (u64, u64)) -> io::Result<bool> {
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
-        let target = fs::metadata(entry?.path());
+        let entry = entry?;
+        let target = fs::metadata(entry.path());
         if target.is_ok_and(|target| (target.dev(), target.ino()) == key) {
-            return Ok(true);
+            // proc_pid_fdinfo(5): it shows the locks of this open file description.
+            let path = Path::new(&format!("/proc/{pid}/fdinfo")).join(entry.file_name());
+            let info = fs::read_to_string(path)?;
+            if info.lines().any(|line| line.starts_with("lock:")) {
+                return Ok(true);
+            }
         }
     }
     Ok(false)

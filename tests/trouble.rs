@@ -1,7 +1,10 @@
 //! What happens around a daemon must not end it, make it deaf, or make it busy.
 
 use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 use crate::crash::tools::{closed, commands, outcomes, shim, signal, wait_until_state};
@@ -176,4 +179,39 @@ fn who_reads_the_file_of_a_killed_shim_is_no_part_of_its_attempt() {
     assert_eq!(outcomes(&closed(&home, id)), ["lost"]);
     assert!(reader.is_running());
     assert_eq!(commands(&home).len(), 1);
+}
+
+#[test]
+fn a_caller_who_never_stops_talking_does_not_keep_the_daemon_from_its_work() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let mut caller = UnixStream::connect(home.path("retrier.db.d/doorbell")).unwrap();
+    let hints = 5i64.to_ne_bytes().repeat(8192);
+    let flood = thread::spawn(move || while caller.write_all(&hints).is_ok() {});
+    assert_eq!(home.wait(home.run(["--", "true"])), 0);
+    // The daemon lets go of him, and that is what ends him.
+    flood.join().unwrap();
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn callers_leave_enough_descriptors_for_attempts() {
+    let home = Home::new();
+    let limited = "ulimit -n 48; exec retrier daemon --until-idle=2s";
+    let daemon = home.sh(limited).spawn();
+    wait_until("it serves", LONG, || {
+        home.retrier(["daemon", "status"]).output().code == 0
+    });
+    let doorbell = home.path("retrier.db.d/doorbell");
+    let later = home.run(["--delay", "1h", "--", "true"]);
+    let wait = |_| {
+        let mut caller = UnixStream::connect(&doorbell).unwrap();
+        caller.write_all(&later.to_ne_bytes()).unwrap();
+        caller
+    };
+    let callers: Vec<UnixStream> = (0..100).map(wait).collect();
+    assert_eq!(home.wait(home.run(["--no-daemon-start", "--", "true"])), 0);
+    drop(callers);
+    home.retrier(["cancel", &later.to_string()]).output().ok();
+    daemon.wait().ok();
 }

@@ -23,6 +23,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub struct Waiting<'c> {
     client: &'c Client,
     ring: Option<Ring>,
+    /// Since when it has this connection, or knows that there is none.
+    called_at: Option<Instant>,
     signals: Signals,
     deadline: Option<Instant>,
     /// Whether a daemon is started when there is none.
@@ -55,6 +57,7 @@ impl<'c> Waiting<'c> {
         Ok(Self {
             client,
             ring: None,
+            called_at: None,
             signals: signals.context("signals")?,
             deadline: timeout.and_then(|timeout| clock::monotonic().checked_add(timeout)),
             start,
@@ -123,6 +126,13 @@ impl<'c> Waiting<'c> {
         if self.ring.as_ref().is_some_and(Ring::is_connected) {
             return Ok(false);
         }
+        // A daemon with too many callers lets the first ones go.
+        let now = clock::monotonic();
+        let since = |at| now.saturating_duration_since(at);
+        if self.called_at.is_some_and(|at| since(at) < LOOK_AGAIN) {
+            return Ok(false);
+        }
+        self.called_at = Some(now);
         let mut ring = self.client.ring();
         if self.start && !ring.is_connected() {
             self.client.ensure_daemon(false)?;

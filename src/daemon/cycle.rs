@@ -12,6 +12,7 @@ use crate::store::{Access, Folder, Store, StoreError};
 use crate::sys::failpoint;
 use crate::sys::identity::World;
 use crate::sys::poll::Poller;
+use crate::sys::process::open_files_limit;
 use crate::sys::signal::Signals;
 use crate::sys::spawn::OwnProgram;
 use crate::sys::timer::WallTimer;
@@ -95,6 +96,11 @@ pub(super) fn token(kind: u64, number: u64) -> u64 {
     number << 3 | kind
 }
 
+/// How many callers are let in at once: half of the descriptors are for attempts and the daemon.
+fn callers_max() -> usize {
+    usize::try_from(open_files_limit() / 2).unwrap_or(usize::MAX)
+}
+
 /// The tokens of a slot's reports and of its end.
 pub(super) fn slot_tokens(number: u64) -> (u64, u64) {
     (token(REPORT, number), token(END, number))
@@ -115,7 +121,7 @@ impl Daemon {
         let store = store.ok_or_else(|| ServeError::System("the database", gone()))?;
         let poller = Poller::new().map_err(system("epoll"))?;
         let timer = WallTimer::new().map_err(system("timerfd"))?;
-        let doorbell = Doorbell::hang(folder).map_err(system("the doorbell"))?;
+        let doorbell = Doorbell::hang(folder, callers_max()).map_err(system("the doorbell"))?;
         let add = |result: io::Result<()>| result.map_err(system("epoll"));
         add(poller.add(doorbell.listener(), token(LISTENER, 0)))?;
         add(poller.add(signals.as_fd(), token(SIGNALS, 0)))?;

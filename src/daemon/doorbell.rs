@@ -28,7 +28,15 @@ pub struct Doorbell {
     callers: BTreeMap<u64, Caller>,
     waiters: HashMap<RunId, Vec<u64>>,
     next: u64,
+    callers_max: usize,
 }
+
+/// How much of a caller is read at a time, so that one who never stops talking does not keep the
+/// daemon from its work.
+const READ_MAX: usize = 64 * 1024;
+
+/// How many hints of one caller are kept. One who has more is let go, and looks for himself.
+const HINTS_MAX: usize = 128 * 1024;
 
 #[derive(Debug)]
 struct Caller {
@@ -49,8 +57,8 @@ pub struct Heard {
 
 impl Doorbell {
     /// Hangs the doorbell of `folder`. The caller holds the daemon's lock, so an old socket is a
-    /// dead one's. Errors: see bind(2).
-    pub fn hang(folder: &Folder) -> io::Result<Self> {
+    /// dead one's. It lets in `callers_max` at once. Errors: see bind(2).
+    pub fn hang(folder: &Folder, callers_max: usize) -> io::Result<Self> {
         let (listener, file) = listen(folder)?;
         Ok(Self {
             listener,
@@ -58,6 +66,7 @@ impl Doorbell {
             callers: BTreeMap::new(),
             waiters: HashMap::new(),
             next: 0,
+            callers_max,
         })
     }
 
@@ -86,9 +95,12 @@ impl Doorbell {
     }
 
     /// Lets everybody in who wants to connect; `token` makes a poller's token of a caller's
-    /// number. `false`: there are too few descriptors for all of them.
+    /// number. `false`: there are too many for all of them.
     pub fn accept(&mut self, poller: &Poller, token: impl Fn(u64) -> u64) -> io::Result<bool> {
         loop {
+            if self.callers.len() >= self.callers_max && !self.let_one_go() {
+                return Ok(false);
+            }
             let stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
@@ -109,6 +121,17 @@ impl Doorbell {
         }
     }
 
+    /// Lets the waiter go who came first: he looks for himself, and calls again. `false`: nobody
+    /// waits, all are about to ring.
+    fn let_one_go(&mut self) -> bool {
+        let waits = |(_, caller): &(&u64, &Caller)| !caller.awaited.is_empty();
+        let first = self.callers.iter().find(waits).map(|(number, _)| *number);
+        first.is_some_and(|number| {
+            self.forget(number);
+            true
+        })
+    }
+
     /// Hears what caller `number` has to say.
     pub fn hear(&mut self, number: u64) -> Heard {
         let Some(caller) = self.callers.get_mut(&number) else {
@@ -116,7 +139,10 @@ impl Doorbell {
         };
         let mut heard = Heard::default();
         let mut bytes = [0; 4096];
-        let open = loop {
+        let mut open = loop {
+            if caller.unread.len() >= READ_MAX {
+                break true;
+            }
             match caller.stream.read(&mut bytes) {
                 Ok(0) => break false,
                 Ok(count) => caller.unread.extend_from_slice(&bytes[..count]),
@@ -135,6 +161,7 @@ impl Doorbell {
                 caller.changed.push(RunId(hint.saturating_neg()));
             }
         }
+        open &= caller.awaited.len() + caller.changed.len() <= HINTS_MAX;
         if !open {
             heard.rang = true;
             let changed = self.forget(number);

@@ -17,6 +17,9 @@ use super::serve::ServeError;
 use super::settle::{Finding, What};
 use super::slots::{Duty, Key};
 
+/// How long nobody is let in when there are too many callers.
+const DEAF: Duration = Duration::from_secs(1);
+
 impl Daemon {
     /// One of the descriptors is ready.
     pub(super) fn take(&mut self, kind: u64, number: u64) -> Result<(), ServeError> {
@@ -50,15 +53,11 @@ impl Daemon {
             .doorbell
             .accept(&self.poller, |number| token(CALLER, number))?
         {
-            // Out of descriptors: who could not be let in may have rung.
+            // Who could not be let in may have rung.
             self.dirty = true;
-            let pause = self.claims.hit(clock::monotonic());
-            tracing::warn!(
-                "too few descriptors, looking again in {} s",
-                pause.as_secs()
-            );
+            tracing::debug!("too many callers for the descriptors that there are");
             self.poller.remove(self.doorbell.listener())?;
-            self.deaf_until = clock::monotonic().checked_add(pause);
+            self.deaf_until = clock::monotonic().checked_add(DEAF);
         }
         Ok(())
     }

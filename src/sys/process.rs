@@ -279,6 +279,11 @@ pub fn limit_open_files(soft: Option<u64>) -> io::Result<u64> {
     Ok(before)
 }
 
+/// The soft limit of open files; none that can be read is a small one.
+pub fn open_files_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft)
+}
+
 /// Is this error our own trouble, too few processes, descriptors, memory or room, and not a fault
 /// of the command?
 pub fn is_shortage(error: &io::Error) -> bool {

@@ -215,3 +215,17 @@ fn callers_leave_enough_descriptors_for_attempts() {
     home.retrier(["cancel", &later.to_string()]).output().ok();
     daemon.wait().ok();
 }
+
+#[test]
+fn one_shim_goes_on_when_no_other_can_be_started() {
+    let home = Home::new();
+    let ids = [1, 2, 3].map(|_| home.run(["--no-daemon-start", "--", "sleep", "0.1"]));
+    let failed = (2..60).map(|nth| format!("daemon_start_shim:{nth}:err=EAGAIN"));
+    let failed = failed.collect::<Vec<_>>().join(",");
+    let mut daemon = home.daemon_with(&[], &[("RETRIER_CRASH", &failed)]);
+    for id in ids {
+        let id = id.to_string();
+        home.retrier(["wait", &id]).limit(LONG).output().ok();
+    }
+    assert_eq!(daemon.stop(), 0);
+}

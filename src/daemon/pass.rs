@@ -89,7 +89,13 @@ impl Daemon {
             return 0;
         }
         let open = self.slots.busy() + self.watched.len() + self.remnants.len();
-        schedule::free_slots(self.config.parallel, open)
+        let free = schedule::free_slots(self.config.parallel, open);
+        // After trouble one attempt goes ahead, with what is there; its end is the end of it.
+        if self.claims.in_a_row() > 0 {
+            free.min(1)
+        } else {
+            free
+        }
     }
 
     /// Starts as many shims as the due runs need and the limit allows. Without one nothing is
@@ -285,8 +291,12 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    /// Trouble: begins the next pause and says how long it is.
+    /// Trouble: begins the next pause and says how long it is. More of it during a pause is the
+    /// same trouble.
     pub(super) fn hit(&mut self, now: Instant) -> Duration {
+        if let Some(until) = self.until(now) {
+            return until.saturating_duration_since(now);
+        }
         let pause = schedule::trouble_pause(self.times);
         self.times = self.times.saturating_add(1);
         self.until = now.checked_add(pause);
@@ -296,6 +306,11 @@ impl Pause {
     /// The trouble is over.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// How many pauses there were since all was well.
+    pub(super) fn in_a_row(&self) -> u32 {
+        self.times
     }
 
     /// Says once that the pause is over.

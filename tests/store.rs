@@ -2,6 +2,7 @@
 //! all.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 
@@ -9,6 +10,8 @@ use retrier::model::{Environment, Event, Outcome, Policy, RunId, Spec, Start, Ti
 use retrier::store::{Access, Facts, Filter, Folder, Store, StoreError};
 use retrier::sys::identity::World;
 use rusqlite::Connection;
+
+use crate::support::Home;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -222,4 +225,29 @@ fn set_private(path: &Path) {
 fn the_environment_is_never_shown() {
     let shown = format!("{:?}", spec());
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn an_empty_file_beside_a_log_is_a_damaged_database() {
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    fs::write(home.db(), "").unwrap();
+    for args in [&["list"][..], &["run", "--", "true"], &["daemon"]] {
+        let refused = home.retrier(args).output().exits(1);
+        assert!(refused.error_text().contains("damaged"), "{refused:?}");
+    }
+    assert_eq!(fs::metadata(home.db()).unwrap().len(), 0);
+    assert!(fs::metadata(home.path("retrier.db-wal")).unwrap().len() > 0);
+}
+
+#[test]
+fn a_file_that_others_may_read_is_hidden_before_anything_is_stored() {
+    let home = Home::new();
+    fs::write(home.db(), "").unwrap();
+    fs::set_permissions(home.db(), fs::Permissions::from_mode(0o644)).unwrap();
+    home.run(["--no-daemon-start", "--", "true"]);
+    for name in ["retrier.db", "retrier.db-wal", "retrier.db-shm"] {
+        let mode = fs::metadata(home.path(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
 }

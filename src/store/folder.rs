@@ -55,6 +55,13 @@ impl Folder {
         wal.into()
     }
 
+    /// The index of that log.
+    pub fn shm(&self) -> PathBuf {
+        let mut shm = OsString::from(&self.database);
+        shm.push("-shm");
+        shm.into()
+    }
+
     /// The folder that holds all the rest.
     pub fn path(&self) -> &Path {
         &self.folder

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
@@ -42,11 +42,12 @@ impl Store {
     /// the disk is full; in none of these cases is it changed.
     pub fn open(folder: &Folder, access: Access) -> Result<Option<Self>, StoreError> {
         let path = folder.database();
-        let there = check_private(path)?;
+        let there = check_private(folder)?;
         match access {
             Access::Existing if there == Owned::Absent => return Ok(None),
             Access::Existing | Access::Create => {}
         }
+        refuse_truncated(folder)?;
         make_folders(folder)?;
         if there == Owned::Absent {
             match files::create_private(path) {
@@ -58,6 +59,10 @@ impl Store {
         let had_wal = wal.exists();
         let connection = connect(folder)?;
         let io = |error| StoreError::from_io(&wal, error);
+        // Not before it is known to be ours: one that somebody has put there may be open to others.
+        for file in [path, &wal, &folder.shm()] {
+            files::hide_from_others(file).map_err(io)?;
+        }
         if !had_wal {
             // Made by this connection or another a moment ago: its name must be as durable as
             // what is going to be committed into it.
@@ -113,13 +118,25 @@ fn layout(connection: &Connection) -> rusqlite::Result<i64> {
     version.query_row([], |row| row.get(0))
 }
 
-/// Looks at the database and its folder: each is ours alone, or not there yet.
-fn check_private(path: &Path) -> Result<Owned, StoreError> {
-    let mut folder = path.as_os_str().to_owned();
-    folder.push(".d");
-    let folder = PathBuf::from(folder);
-    private(&folder)?;
-    private(path)
+/// Looks at the database and all beside it: each is ours alone, or not there yet.
+fn check_private(folder: &Folder) -> Result<Owned, StoreError> {
+    for path in [folder.path(), &folder.wal(), &folder.shm()] {
+        private(path)?;
+    }
+    private(folder.database())
+}
+
+/// An empty file whose log is not empty was a database once; SQLite would begin a new one there.
+/// The log is looked at first: who makes a database writes to the file before the log.
+fn refuse_truncated(folder: &Folder) -> Result<(), StoreError> {
+    let length = |path: &Path| path.metadata().map_or(0, |found| found.len());
+    if length(&folder.wal()) > 0 && folder.database().exists() && length(folder.database()) == 0 {
+        return Err(StoreError::Damaged {
+            path: folder.database().to_owned(),
+            cause: "it is empty, and its log is not".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn private(path: &Path) -> Result<Owned, StoreError> {

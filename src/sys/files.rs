@@ -111,6 +111,17 @@ pub fn file_identity(path: &Path) -> Option<FileIdentity> {
     Some((found.dev(), found.ino()))
 }
 
+/// Takes from everybody but the owner what the mode of `path` allows; `Ok` as well when nothing is
+/// there.
+pub fn hide_from_others(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if found.mode() & 0o077 == 0 => Ok(()),
+        Ok(_) => fs::set_permissions(path, fs::Permissions::from_mode(0o600)),
+        Err(error) => Err(error),
+    }
+}
+
 /// Removes `path`; `Ok` as well when nothing is there.
 pub fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

@@ -229,3 +229,19 @@ fn one_shim_goes_on_when_no_other_can_be_started() {
     }
     assert_eq!(daemon.stop(), 0);
 }
+
+#[test]
+fn a_captured_input_that_was_cut_is_made_again() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let line = "cat; test $RETRIER_ATTEMPT = 2";
+    let run = ["run", "--stdin", "-", "--constant", "1s", "--shell", line];
+    let id = home.retrier(run).stdin("all of it").output().ok().text();
+    let id: i64 = id.parse().unwrap();
+    wait_until_state(&home, id, "scheduled");
+    for file in fs::read_dir(home.path("retrier.db.d/input")).unwrap() {
+        fs::write(file.unwrap().path(), "").unwrap();
+    }
+    let waited = home.retrier(["wait", &id.to_string()]).output().ok();
+    assert_eq!(waited.stdout, b"all of it");
+}

@@ -77,10 +77,13 @@ fn variables(folder: &Folder, name: &str, key: Key, launch: &Launch) -> Environm
     variables
 }
 
-/// The file with the input of this digest, made when it is not there.
+/// The file with the input of this digest, made when it is not there. One of another length was cut
+/// by a power cut: its name can reach the disk before its content.
 fn input(store: &Store, digest: &str) -> Result<Vec<u8>, OrderError> {
     let path = store.folder().input(digest);
-    if !path.exists() {
+    let length = store.read().content_length(digest);
+    let length = length.map_err(OrderError::Store)?;
+    if path.metadata().map_or(true, |found| found.len() != length) {
         let bytes = store.read().content(digest).map_err(OrderError::Store)?;
         write_whole(&path, &bytes).map_err(OrderError::Input)?;
     }

@@ -285,6 +285,17 @@ impl<'a> Reader<'a> {
         read.map_err(|error| self.error(error))
     }
 
+    /// How many bytes the content with this digest has; they are not read for it.
+    pub fn content_length(&self, digest: &str) -> Result<u64, StoreError> {
+        let select = self
+            .connection
+            .prepare_cached("SELECT length(bytes) FROM content WHERE digest = ?1");
+        let read =
+            select.and_then(|mut select| select.query_row([digest], |row| row.get::<_, i64>(0)));
+        read.map(|length| length as u64)
+            .map_err(|error| self.error(error))
+    }
+
     /// The random name of this database, the prefix of its idempotency keys.
     pub fn name(&self) -> Result<String, StoreError> {
         self.one("SELECT name FROM identity", |row| row.get(0))

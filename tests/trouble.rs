@@ -245,3 +245,17 @@ fn a_captured_input_that_was_cut_is_made_again() {
     let waited = home.retrier(["wait", &id.to_string()]).output().ok();
     assert_eq!(waited.stdout, b"all of it");
 }
+
+#[test]
+fn an_attempt_that_was_never_started_leaves_no_files() {
+    let home = Home::new();
+    let crash = ("RETRIER_CRASH", "shim_spawning:1:err=EAGAIN");
+    let mut daemon = home.daemon_with(&[], &[crash]);
+    let id = home.run(["--", "true"]);
+    let trouble = || daemon.errors().contains("cannot start an attempt");
+    wait_until("it was not started", LONG, trouble);
+    home.retrier(["cancel", &id.to_string()]).output().ok();
+    assert_eq!(daemon.stop(), 0);
+    let files = fs::read_dir(home.path("retrier.db.d/logs/0")).unwrap();
+    assert_eq!(files.count(), 0);
+}

@@ -62,6 +62,7 @@ impl<'a> Attempt<'a> {
         match start(self.order) {
             Ok(pid) => self.leader = pid,
             Err(Unstarted::Ours(error)) => {
+                self.remove_empty_output();
                 let error = error_text(&error.to_string());
                 return Ok(Stage::NotStarted { error });
             }
@@ -198,16 +199,20 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// No file says the same as an empty one.
+    fn remove_empty_output(&self) {
+        for path in [&self.order.stdout, &self.order.stderr] {
+            if size(path) == 0 {
+                let _ = remove_if_there(&bytes_path(path));
+            }
+        }
+    }
+
     fn ending(&self, outcome: Outcome, pid: Option<i32>, leftover: bool) -> Stage {
-        let size = |path: &[u8]| bytes_path(path).metadata().map_or(0, |found| found.len());
         let stdout_len = size(&self.order.stdout);
         if !leftover {
-            // Nobody can write to them any more, and no file says the same as an empty one.
-            for path in [&self.order.stdout, &self.order.stderr] {
-                if size(path) == 0 {
-                    let _ = remove_if_there(&bytes_path(path));
-                }
-            }
+            // Nobody can write to them any more.
+            self.remove_empty_output();
         }
         Stage::Ended(Ending {
             pid,
@@ -233,6 +238,11 @@ enum Unstarted {
     Ours(io::Error),
     /// The command's: an outcome like any other.
     Command { code: u8, error: String },
+}
+
+/// The size of the file at `path`; none has none.
+fn size(path: &[u8]) -> u64 {
+    bytes_path(path).metadata().map_or(0, |found| found.len())
 }
 
 /// Starts the command of `order`; gives its pid.

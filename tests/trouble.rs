@@ -259,3 +259,14 @@ fn an_attempt_that_was_never_started_leaves_no_files() {
     let files = fs::read_dir(home.path("retrier.db.d/logs/0")).unwrap();
     assert_eq!(files.count(), 0);
 }
+
+#[test]
+fn a_daemon_that_cannot_be_named_is_not_said_to_be_none() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    fs::write(home.path("retrier.db.d/lock"), "rubbish").unwrap();
+    home.retrier(["daemon", "stop"]).output().exits(1);
+    assert!(daemon.is_running());
+    assert_eq!(daemon.stop(), 0);
+    home.retrier(["daemon", "stop"]).output().ok();
+}

@@ -12,7 +12,7 @@ use crate::daemon::launch::{self, READY};
 use crate::daemon::serve::{Config, ServeError, serve};
 use crate::store::{Access, Store};
 use crate::sys::files::set_umask;
-use crate::sys::identity::{DAEMON_NAME, open_verified, signal};
+use crate::sys::identity::{DAEMON_NAME, Liveness, World, signal};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{close_inherited, new_session, replace_stdio, set_name};
 use crate::sys::signal::{SIGTERM, SIGUSR1, SIGUSR2, reset_inherited};
@@ -99,7 +99,7 @@ fn look(client: &Client) -> anyhow::Result<Option<Holder>> {
 }
 
 fn stop_daemon(client: &Client, args: &StopArgs) -> anyhow::Result<u8> {
-    let Some(pidfd) = look(client)?.and_then(|holder| process(&holder)) else {
+    let Some(pidfd) = running(client)? else {
         out::note_to_terminal("no daemon runs");
         return Ok(code::DONE);
     };
@@ -113,8 +113,21 @@ fn stop_daemon(client: &Client, args: &StopArgs) -> anyhow::Result<u8> {
     Ok(code::DONE)
 }
 
-fn process(holder: &Holder) -> Option<OwnedFd> {
-    open_verified(holder.process.pid, holder.process.start)
+/// The daemon that runs. Errors: there is one, and nobody knows which process it is.
+fn running(client: &Client) -> anyhow::Result<Option<OwnedFd>> {
+    let world = World::current().context("/proc")?;
+    let holder = look(client)?;
+    if let Some(Liveness::Alive(pidfd)) = holder.map(|holder| world.look_up(&holder.process)) {
+        return Ok(Some(pidfd));
+    }
+    if !holder::is_held(&client.folder)? {
+        return Ok(None);
+    }
+    let message = "a daemon holds this database, but it cannot be told which process it is";
+    bail!(
+        Failure::new(code::FAILED, message)
+            .hint("it may have just been started, or run in a container")
+    )
 }
 
 fn daemon_status(client: &Client) -> anyhow::Result<u8> {

@@ -270,3 +270,29 @@ fn a_daemon_that_cannot_be_named_is_not_said_to_be_none() {
     assert_eq!(daemon.stop(), 0);
     home.retrier(["daemon", "stop"]).output().ok();
 }
+
+/// Nothing is charged for an interruption, so without a rest such a command would be started a
+/// hundred times a second for ever.
+#[test]
+fn a_command_that_stops_its_own_shim_is_not_started_without_a_rest() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let line = "date +%s%N >> starts; kill -TERM $PPID; sleep 20";
+    let cwd = home.path("");
+    let id = home.run(["--cwd", &cwd.to_string_lossy(), "--shell", line]);
+    let starts = || std::fs::read_to_string(home.path("starts")).unwrap_or_default();
+    wait_until(
+        "it was started three times",
+        Duration::from_secs(30),
+        || starts().lines().count() >= 3,
+    );
+    let times: Vec<u128> = starts()
+        .lines()
+        .map(|line| line.parse().expect("date prints a number"))
+        .collect();
+    for pair in times.windows(2) {
+        assert!(pair[1] - pair[0] >= 1_000_000_000, "{times:?}");
+    }
+    assert_eq!(home.status(id)["failures"], 0);
+    home.retrier(["cancel", &id.to_string()]).output().ok();
+}

@@ -10,6 +10,8 @@
 //! It knows neither clock nor randomness nor database: time comes with the event and jitter from
 //! the run's seed, so that the normal path and recovery after a crash get the same answer.
 
+use std::time::Duration;
+
 use super::outcome::Outcome;
 use super::run::{AttemptNumber, Reason, Run, State};
 use super::time::{Timestamp, millis_of};
@@ -78,20 +80,7 @@ fn ended(
 fn settle(run: &Run, at: Timestamp, attempt: AttemptNumber, outcome: &Outcome) -> Transition {
     match outcome {
         Outcome::Exit { code: 0 } => finish(run, attempt, outcome, run.failures, Ending::Succeeded),
-        Outcome::Interrupted => Transition {
-            state: State::Waiting {
-                due: at,
-                delay_ms: Some(0),
-            },
-            failures: run.failures,
-            attempt: AttemptChange::Close {
-                attempt,
-                outcome: outcome.clone(),
-                retry_delay_ms: Some(0),
-            },
-            hook: HookChange::None,
-            note: Note::Interrupted,
-        },
+        Outcome::Interrupted => interrupt(run, at, attempt),
         Outcome::Deadline => {
             let reason = Reason::Deadline;
             finish(
@@ -110,6 +99,29 @@ fn settle(run: &Run, at: Timestamp, attempt: AttemptNumber, outcome: &Outcome) -
         | Outcome::Canceled
         | Outcome::Spawn { .. }
         | Outcome::Lost => charge(run, at, attempt, outcome),
+    }
+}
+
+/// After an interruption the run rests for so long: nothing is charged, and a command that has its
+/// own shim stopped must not be started again and again without a pause.
+const INTERRUPTED_REST: Duration = Duration::from_secs(1);
+
+/// An attempt that was cut short on purpose: it is not charged, and made again.
+fn interrupt(run: &Run, at: Timestamp, attempt: AttemptNumber) -> Transition {
+    let delay_ms = Some(millis_of(INTERRUPTED_REST));
+    Transition {
+        state: State::Waiting {
+            due: at.plus(INTERRUPTED_REST),
+            delay_ms,
+        },
+        failures: run.failures,
+        attempt: AttemptChange::Close {
+            attempt,
+            outcome: Outcome::Interrupted,
+            retry_delay_ms: delay_ms,
+        },
+        hook: HookChange::None,
+        note: Note::Interrupted,
     }
 }
 

@@ -144,10 +144,9 @@ fn a_kill_interrupts_running_attempts_without_charging_them() {
     assert_eq!(daemon.wait(LONG), 0);
     home.assert_no_process_left();
     let status = home.status(id);
-    assert_eq!(
-        (&status["state"], &status["failures"]),
-        (&json!("queued"), &json!(0))
-    );
+    let state = &status["state"];
+    assert!(state == "scheduled" || state == "queued", "{status}");
+    assert_eq!(status["failures"], 0);
     assert_eq!(
         status["attempts"][0]["outcome"],
         json!({"type": "interrupted"})

@@ -98,8 +98,7 @@ impl<'c> Waiting<'c> {
             ];
             let mut fds = vec![self.signals.as_fd()];
             fds.extend(self.ring.as_ref().and_then(Ring::stream));
-            let ready = wait_readable(&fds, limit.into_iter().flatten().min());
-            let ready = ready?;
+            let ready = wait_readable(&fds, limit.into_iter().flatten().min())?;
             // Taken only when they are told of: what is taken is not told again.
             let came = if ready[0] {
                 self.signals.take()
@@ -114,7 +113,8 @@ impl<'c> Waiting<'c> {
             if alone {
                 self.candidates.extend(pending);
             }
-            if tick.is_some() && self.candidates.is_empty() {
+            if tick.is_some() {
+                // What may have ended is looked at first in the next call.
                 return Ok(Woken::Tick);
             }
         }

@@ -113,3 +113,22 @@ fn a_follower_that_is_interrupted_leaves_the_run_alone() {
     follower.wait_within(LONG).exits(130);
     assert_eq!(home.state(id), "running");
 }
+
+/// The attempt runs on under its shim, and so does what somebody follows.
+#[test]
+fn following_goes_on_while_no_daemon_runs() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let line = "echo first; while [ ! -e go ]; do sleep 0.02; done; echo second; sleep 600";
+    let id = home.run(["--cwd", &home.path("").to_string_lossy(), "--shell", line]);
+    let mut following = home.retrier(["logs", "-f", &id.to_string()]).spawn();
+    wait_until("the first line is shown", LONG, || {
+        following.stdout_so_far() == b"first\n"
+    });
+    daemon.kill9();
+    fs::write(home.path("go"), "").expect("a file of the test");
+    wait_until("the second line is shown", LONG, || {
+        following.stdout_so_far() == b"first\nsecond\n"
+    });
+    following.kill9();
+}

@@ -67,12 +67,15 @@ impl Pass<'_> {
             params![before.millis(), status.map(Status::word), limit as i64],
             |row| row.get(0).map(RunId),
         )?;
+        // The statement only keeps those that must stay from filling the limit; whether a run may
+        // go is decided in one place.
+        let mut runs = 0;
         for id in &ids {
-            self.guard(self.delete(*id))?;
+            runs += usize::from(self.remove(*id)? == Removed::Done);
         }
         Ok(Swept {
-            runs: ids.len(),
-            more: ids.len() == limit,
+            runs,
+            more: runs > 0 && ids.len() == limit,
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::values::{duration, positive, retention};
+use super::values::{duration, positive};
 
 /// Serve the database: start what is due, settle what has ended
 ///
@@ -31,7 +31,7 @@ pub struct DaemonArgs {
     pub parallel: u32,
 
     /// Forget runs that ended longer than D ago; 0 keeps them for ever
-    #[arg(long, value_name = "D", value_parser = retention, default_value = "7d")]
+    #[arg(long, value_name = "D", value_parser = duration, default_value = "7d")]
     pub retention: Duration,
 
     /// Exit when no run is unfinished, or has been for D

@@ -107,11 +107,6 @@ pub fn status(text: &str) -> Result<Status, String> {
     })
 }
 
-/// How long finished runs are kept; 0 is for ever.
-pub fn retention(text: &str) -> Result<Duration, String> {
-    duration(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

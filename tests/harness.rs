@@ -150,3 +150,26 @@ fn the_journal_tells_starts_ends_and_overlaps() {
     assert_eq!(journal.violations().len(), 1);
     first.kill9();
 }
+
+#[test]
+fn a_disk_fills_and_forgets_what_was_not_synced_when_its_power_is_cut() {
+    if skip(Need::LoopMount) {
+        return;
+    }
+    let home = Home::at("disk/retrier.db");
+    let disk = home.mount("disk", 8);
+    fs::write(disk.path("kept"), "kept").expect("there is room");
+    let kept = fs::File::open(disk.path("kept")).expect("it is there");
+    kept.sync_all().expect("it can be synced");
+    drop(kept);
+    disk.fill();
+    assert!(fs::write(disk.path("more"), "more").is_err());
+    disk.free();
+    fs::write(disk.path("unsynced"), "lost").expect("there is room again");
+    disk.cut_power();
+    assert!(fs::read_dir(disk.path("")).is_err() || fs::write(disk.path("dead"), "").is_err());
+    disk.power_on();
+    assert_eq!(fs::read_to_string(disk.path("kept")).expect("kept"), "kept");
+    let unsynced = fs::read_to_string(disk.path("unsynced")).unwrap_or_default();
+    assert_eq!(unsynced, "");
+}

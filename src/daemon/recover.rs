@@ -8,6 +8,7 @@ use crate::clock;
 use crate::model::RunId;
 use crate::shim::handle::{Evidence, Press, evidence, is_locked, press_leftover};
 use crate::store::{OpenAttempt, StoreError};
+use crate::sys::failpoint;
 use crate::sys::identity::{Liveness, terminate};
 
 use super::cycle::{Daemon, WATCHED, token};
@@ -43,6 +44,10 @@ impl Daemon {
         let open = self.store.read().open_attempts()?;
         self.remove_old_files(&open);
         for attempt in open {
+            if failpoint::has_bug("forgets_living_shims") {
+                self.find_gone(attempt, What::NeverStarted);
+                continue;
+            }
             match self.world.look_up(&attempt.shim) {
                 Liveness::Alive(pidfd) => self.watch(attempt, Some(pidfd)),
                 Liveness::Dead | Liveness::OtherBoot => drop(self.bury(attempt)),
@@ -137,7 +142,8 @@ impl Daemon {
                 What::Lost
             }
         };
-        if matches!(what, What::Lost) && same_world {
+        let pressed = same_world && !failpoint::has_bug("ignores_leftovers");
+        if matches!(what, What::Lost) && pressed {
             let left = press_leftover(&path, &open.shim, Press::Terminate);
             if left.unwrap_or_else(|error| self.cannot_look(&error)) {
                 let now = clock::monotonic();
@@ -154,6 +160,9 @@ impl Daemon {
     /// What was found out about an attempt whose shim is gone.
     fn find_gone(&mut self, open: OpenAttempt, what: What) {
         let (run, attempt) = (open.run, open.attempt);
+        if failpoint::has_bug("drops_evidence_early") {
+            self.remove_shim_file(&open.file);
+        }
         self.old_files.push(open.file);
         let key = Key { run, attempt };
         self.find(Finding { key, what });

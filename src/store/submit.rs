@@ -42,6 +42,10 @@ impl Store {
         let id = pass.guard(inserted)?;
         let reached = failpoint::reach("submit_before_commit");
         reached.map_err(|error| StoreError::from_io(pass.path(), error))?;
+        if failpoint::has_bug("ack_before_commit") {
+            use std::io::Write;
+            let _ = writeln!(std::io::stdout(), "{id}");
+        }
         pass.commit()?;
         // From here on the run is in the database, whatever this process still manages to say.
         let reached = failpoint::reach("submit_committed");

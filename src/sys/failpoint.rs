@@ -2,7 +2,9 @@
 //!
 //! `RETRIER_CRASH=name:nth:action[,…]` acts the `nth` time (from 1) that this process reaches
 //! `name`; the actions are `kill`, `stop`, `sleep=MS` and `err=ENOSPC` (or another errno name).
-//! Without the feature `failpoints` nothing of this is in the binary.
+//! `RETRIER_BUG=name[,…]` puts deliberate bugs in: a test of faults that does not catch the one that
+//! it is there for proves nothing. Without the feature `failpoints` nothing of this is in the
+//! binary.
 
 use std::io;
 
@@ -38,6 +40,20 @@ pub fn reach(name: &str) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Was this deliberate bug asked for?
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub fn has_bug(_name: &str) -> bool {
+    false
+}
+
+/// Was this deliberate bug asked for?
+#[cfg(feature = "failpoints")]
+pub fn has_bug(name: &str) -> bool {
+    let bugs = std::env::var("RETRIER_BUG").unwrap_or_default();
+    bugs.split(',').any(|bug| bug == name)
 }
 
 #[cfg(feature = "failpoints")]

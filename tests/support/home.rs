@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::call::Call;
 use super::daemon::Daemon;
+use super::disk::Disk;
 use super::processes::{self, Process};
 use super::wait::holds_within;
 
@@ -27,6 +28,8 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// Calls see `RETRIER_DB`, a HOME in the folder, and the rest of the environment without `RETRIER_*`, `XDG_*` and proxies.
 #[derive(Debug)]
 pub struct Home {
+    /// Unmounted before the folder is removed.
+    disks: Mutex<Vec<Arc<Disk>>>,
     folder: TempDir,
     db: PathBuf,
     clock: OnceLock<PathBuf>,
@@ -35,15 +38,21 @@ pub struct Home {
 impl Home {
     /// An empty one: there is no database yet, and no daemon.
     pub fn new() -> Home {
+        Home::at("retrier.db")
+    }
+
+    /// An empty one, whose database will be at `db` in the temp folder: on a [`Disk`], say.
+    pub fn at(db: &str) -> Home {
         let folder = tempfile::Builder::new()
             .prefix("retrier-")
             .tempdir()
             .expect("a temp folder can be made");
         fs::create_dir(folder.path().join("home")).expect("the temp folder can be written");
         Home {
-            db: folder.path().join("retrier.db"),
+            db: folder.path().join(db),
             folder,
             clock: OnceLock::new(),
+            disks: Mutex::default(),
         }
     }
 
@@ -55,6 +64,16 @@ impl Home {
     /// A path in the temp folder.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Mounts a disk of so many MiB on the folder `at` in the temp folder, until the home ends.
+    #[track_caller]
+    pub fn mount(&self, at: &str, mib: u64) -> Arc<Disk> {
+        let mut disks = self.disks.lock().expect("nobody panics while holding it");
+        let image = self.path(format!("disk-{}.image", disks.len()));
+        let disk = Arc::new(Disk::mount(image, self.path(at), mib));
+        disks.push(Arc::clone(&disk));
+        disk
     }
 
     /// A call of `retrier` with these arguments.
@@ -174,9 +193,11 @@ impl Home {
         reason = "what the daemons said explains a failed test"
     )]
     fn print_daemon_logs(&self) {
-        for name in ["daemon.err", "retrier.db.d/daemon.log"] {
-            if let Ok(text) = fs::read(self.path(name)) {
-                eprintln!("--- {name}\n{}", String::from_utf8_lossy(&text));
+        let mut folder = self.db.clone().into_os_string();
+        folder.push(".d/daemon.log");
+        for file in [self.path("daemon.err"), folder.into()] {
+            if let Ok(text) = fs::read(&file) {
+                eprintln!("--- {}\n{}", file.display(), String::from_utf8_lossy(&text));
             }
         }
     }

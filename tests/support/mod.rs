@@ -16,6 +16,7 @@
 mod call;
 mod clock;
 mod daemon;
+mod disk;
 mod generated;
 mod guard;
 mod home;
@@ -23,15 +24,18 @@ mod http;
 mod journal;
 pub mod needs;
 mod processes;
+mod seed;
 mod wait;
 
 pub use call::{Call, Output, Running};
 pub use clock::FakeClock;
 pub use daemon::Daemon;
+pub use disk::Disk;
 pub use generated::assert_generated;
 pub use home::Home;
 pub use http::HttpServer;
 pub use journal::{Entry, Journal, Mark};
 pub use needs::{Need, skip};
 pub use processes::Process;
+pub use seed::seeded;
 pub use wait::{Limit, holds_within, wait_until};

@@ -3,7 +3,10 @@
 //! Also a module of `tests/needs.rs`, so it may use nothing else of the harness.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
+use std::sync::OnceLock;
 
 /// Something that a machine may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +19,28 @@ pub enum Need {
     Script,
     /// The `flock` program: the tripwire against two attempts at once.
     Flock,
+    /// The `strace` program, and leave to trace: a kill at each system call.
+    Strace,
+    /// Being root: other users' files, namespaces, limits of other users.
+    Root,
+    /// Pid and mount namespaces: reused pids, another boot.
+    Namespaces,
+    /// A filesystem of ext4 in a file: full disks, power cuts.
+    LoopMount,
 }
 
 impl Need {
     /// Every need, in the order in which they are reported.
-    pub const ALL: [Need; 4] = [Need::Curl, Need::Nohup, Need::Script, Need::Flock];
+    pub const ALL: [Need; 8] = [
+        Need::Curl,
+        Need::Nohup,
+        Need::Script,
+        Need::Flock,
+        Need::Strace,
+        Need::Root,
+        Need::Namespaces,
+        Need::LoopMount,
+    ];
 
     /// Whether this machine has it, found out by trying it.
     pub fn met(self) -> bool {
@@ -29,6 +49,10 @@ impl Need {
             Need::Nohup => program("nohup").is_some(),
             Need::Script => program("script").is_some(),
             Need::Flock => program("flock").is_some(),
+            Need::Strace => works("strace -o /dev/null true"),
+            Need::Root => works("test \"$(id -u)\" = 0"),
+            Need::Namespaces => works("unshare --pid --mount --fork --mount-proc true"),
+            Need::LoopMount => can_loop_mount(),
         }
     }
 
@@ -44,6 +68,18 @@ impl Need {
             }
             Need::Flock => {
                 "flock is missing (never two at once); install it with apt-get install util-linux"
+            }
+            Need::Strace => {
+                "strace does not work (kills at each system call); install it with apt-get install strace"
+            }
+            Need::Root => {
+                "this is not root (other users' databases, process limits); run it as root"
+            }
+            Need::Namespaces => {
+                "pid and mount namespaces do not work (reused pids, another boot); run it as root, with util-linux"
+            }
+            Need::LoopMount => {
+                "no loop mount of ext4 (full disks, power cuts); run it as root, with e2fsprogs and mount"
             }
         }
     }
@@ -81,4 +117,33 @@ fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata()
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether this line of shell exits with 0.
+fn works(line: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let root = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let path = env::join_paths(env::split_paths(&path).chain(root)).unwrap_or_default();
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(line).env("PATH", path);
+    let quiet = shell.stdin(Stdio::null()).stdout(Stdio::null());
+    let status = quiet.stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Tried once: it takes a while.
+fn can_loop_mount() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| {
+        let folder = env::temp_dir().join(format!("retrier-loop-{}", process::id()));
+        let made = fs::create_dir(&folder);
+        let line = format!(
+            "cd '{}' && truncate -s 1M image && mkfs.ext4 -q image && mkdir on && \
+             mount -o loop image on && umount on",
+            folder.display()
+        );
+        let can = made.is_ok() && works(&line);
+        fs::remove_dir_all(&folder).ok();
+        can
+    })
 }

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::daemon::holder::{self, Holder};
 use crate::daemon::launch::{self, READY};
 use crate::daemon::serve::{Config, ServeError, serve};
-use crate::store::{Access, Store};
+use crate::store::{self, Access, Store};
 use crate::sys::files::set_umask;
 use crate::sys::identity::{DAEMON_NAME, Liveness, World, signal};
 use crate::sys::poll::wait_readable;
@@ -94,7 +94,9 @@ fn held(holder: &Holder) -> Failure {
     Failure::new(code::STATE, message).hint(HELD_HINT)
 }
 
+/// Who holds the database. Errors: it is not this user's, and what it says is not to be believed.
 fn look(client: &Client) -> anyhow::Result<Option<Holder>> {
+    store::check(&client.folder)?;
     holder::find(&client.folder).with_context(|| client.folder.lock().display().to_string())
 }
 

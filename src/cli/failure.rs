@@ -84,7 +84,7 @@ impl From<anyhow::Error> for Failure {
             (None, Some(held @ ServeError::Held(_))) => {
                 Self::new(code::STATE, held.to_string()).hint(HELD_HINT)
             }
-            (None, Some(ServeError::System(..)) | None) => {
+            (None, Some(ServeError::System(..) | ServeError::Displaced(_)) | None) => {
                 Self::new(code::FAILED, format!("{error:#}"))
             }
         }
@@ -105,6 +105,8 @@ impl Failure {
             | StoreError::NotPrivate { .. }
             | StoreError::Full { .. }
             | StoreError::Busy { .. }
+            | StoreError::Replaced { .. }
+            | StoreError::Network { .. }
             | StoreError::ReadOnly { .. }
             | StoreError::Io { .. }
             | StoreError::Sqlite { .. } => code::FAILED,

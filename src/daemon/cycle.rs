@@ -88,6 +88,9 @@ pub(super) const END: u64 = 5;
 /// A shim of an earlier daemon.
 pub(super) const WATCHED: u64 = 6;
 
+/// How long the daemon waits for other writers at a time: it is deaf meanwhile.
+const BUSY_MAX: Duration = Duration::from_secs(2);
+
 /// The least rest between two steps of upkeep.
 const UPKEEP_REST_MIN: Duration = Duration::from_millis(10);
 
@@ -119,6 +122,7 @@ impl Daemon {
         let store = Store::open(folder, Access::Create)?;
         let gone = || io::Error::from(io::ErrorKind::NotFound);
         let store = store.ok_or_else(|| ServeError::System("the database", gone()))?;
+        store.wait_at_most(BUSY_MAX)?;
         let poller = Poller::new().map_err(system("epoll"))?;
         let timer = WallTimer::new().map_err(system("timerfd"))?;
         let doorbell = Doorbell::hang(folder, callers_max()).map_err(system("the doorbell"))?;
@@ -169,6 +173,7 @@ impl Daemon {
             self.look_again(now);
             let mut more = false;
             if self.passes.until(now).is_none() {
+                self.check_place(lock)?;
                 match self.work() {
                     Ok(busy) => {
                         self.passes.clear();
@@ -199,6 +204,19 @@ impl Daemon {
             }
             self.dirty |= clock::poll_interval().is_some();
         }
+    }
+
+    /// Before a pass: the paths still lead to what this daemon holds, or it would work beside
+    /// another one, or on a database that nobody sees.
+    fn check_place(&self, lock: &DaemonLock) -> Result<(), ServeError> {
+        if self.dirty && !lock.is_in_place(&self.folder) {
+            return Err(ServeError::Displaced(self.folder.lock()));
+        }
+        if self.dirty && !self.store.is_in_place() {
+            let path = self.folder.database().to_owned();
+            return Err(StoreError::Replaced { path }.into());
+        }
+        Ok(())
     }
 
     /// One pass, if there is something to do, and one step of upkeep. `true`: there is more.

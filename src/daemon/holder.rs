@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
 use crate::store::Folder;
-use crate::sys::files::open_private;
+use crate::sys::files::{file_identity, identity_of, open_private};
 use crate::sys::identity::{Liveness, ProcessIdentity, World, signal};
 use crate::sys::signal::SIGHUP;
 use crate::sys::{failpoint, lock};
@@ -46,6 +46,11 @@ impl DaemonLock {
         file.rewind()?;
         file.write_all(&text)?;
         Ok(Some(Self { file }))
+    }
+
+    /// Whether another daemon would find this lock, or the file has been removed or replaced.
+    pub fn is_in_place(&self, folder: &Folder) -> bool {
+        identity_of(&self.file).ok() == file_identity(&folder.lock())
     }
 
     /// Gives the lock back while the process lives on.

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock;
-use crate::store::{Access, Folder, Store, StoreError};
+use crate::store::{Access, Folder, Store, StoreError, is_doubtful};
 use crate::sys::identity::{World, open_verified, terminate};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{limit_open_files, reap_all};
@@ -38,6 +39,9 @@ pub enum ServeError {
     /// Another daemon holds the database.
     #[error("{}", held(.0))]
     Held(Option<Box<Holder>>),
+    /// The lock is no more where another daemon would look for it.
+    #[error("{} was removed or replaced, so another daemon may hold the database", .0.display())]
+    Displaced(PathBuf),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,13 +54,16 @@ impl ServeError {
     /// May it work again later, without anybody's help or with room made on the disk?
     fn may_pass(&self) -> bool {
         match self {
-            Self::Held(_) => false,
+            Self::Held(_) | Self::Displaced(_) => false,
             Self::System(..) => true,
             Self::Store(error) => match error {
                 StoreError::NotOurs { .. }
                 | StoreError::Newer { .. }
                 | StoreError::Damaged { .. }
-                | StoreError::NotPrivate { .. } => false,
+                | StoreError::NotPrivate { .. }
+                | StoreError::Network { .. } => false,
+                // The one that stands there now may be ours to serve.
+                StoreError::Replaced { path } => path.exists(),
                 StoreError::NoRun { .. }
                 | StoreError::Full { .. }
                 | StoreError::Busy { .. }
@@ -104,6 +111,9 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
             }
             if let Some(ready) = ready.take() {
                 tracing::info!("serving {}", folder.database().display());
+                if is_doubtful(folder) {
+                    tracing::warn!("a program serves its filesystem (FUSE): its locks must reach every machine that uses it");
+                }
                 ready();
             }
             daemon.run(&lock)

@@ -1,11 +1,13 @@
 //! What can go wrong with a database, named for the person who has to mend it.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
 use crate::model::RunId;
+use crate::sys::files::may_write;
 
 /// Why the store could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -56,13 +58,25 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// Other programs have held the database for too long.
-    #[error("{path} has been busy for {seconds} s")]
+    /// Another program has held the database for too long.
+    #[error("{path} is busy: another program does not let go of it")]
     Busy {
         /// The file.
         path: PathBuf,
-        /// How long it was waited for.
-        seconds: u64,
+    },
+    /// Another file, or none, stands at the path by now.
+    #[error("{path} was removed or replaced while it was in use")]
+    Replaced {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file would lie where other machines can write to it too.
+    #[error("{path} is on a network filesystem ({name}), whose locks cannot be trusted")]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// The kind of filesystem.
+        name: &'static str,
     },
     /// It cannot be written to.
     #[error("{path} is read-only")]
@@ -97,9 +111,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// How long a writer waits for the others, in seconds.
-    pub const BUSY_SECONDS: u64 = 60;
-
     /// The error that SQLite's `source` means for the database at `path`.
     pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();
@@ -110,9 +121,14 @@ impl StoreError {
                 cause: source.to_string(),
             },
             Some(ErrorCode::DiskFull) => Self::Full { path },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy {
-                path,
-                seconds: Self::BUSY_SECONDS,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
+            // SQLite does not say why.
+            Some(ErrorCode::CannotOpen) => match File::open(&path) {
+                Err(error) => Self::from_io(&path, error),
+                Ok(_) if path.parent().is_some_and(|above| !may_write(above)) => {
+                    Self::ReadOnly { path }
+                }
+                Ok(_) => Self::Sqlite { path, source },
             },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
             _ => Self::Sqlite { path, source },
@@ -146,7 +162,11 @@ impl StoreError {
             Self::Full { .. } => Some("free some room and try again"),
             Self::Busy { .. } => Some("something holds a transaction open; is a daemon stopped?"),
             Self::Unknown { .. } => Some("look with `retrier list` before you submit it again"),
-            Self::ReadOnly { .. } | Self::Io { .. } | Self::Sqlite { .. } => None,
+            Self::Network { .. } => {
+                Some("name a file on a disk of this machine, with --db or RETRIER_DB")
+            }
+            Self::ReadOnly { .. } => Some("to change it, make the file and its folder writable"),
+            Self::Replaced { .. } | Self::Io { .. } | Self::Sqlite { .. } => None,
         }
     }
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
 use crate::sys::failpoint;
-use crate::sys::files::{self, Owned};
+use crate::sys::files::{self, FileIdentity};
 use crate::sys::lock;
 
 use super::error::StoreError;
 use super::folder::Folder;
 use super::pass::Pass;
+use super::place;
 use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION};
 
 /// What a database is opened for.
@@ -26,6 +27,9 @@ pub enum Access {
     Existing,
 }
 
+/// How long a writer waits for the others.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// An open database.
 #[derive(Debug)]
 pub struct Store {
@@ -34,22 +38,23 @@ pub struct Store {
     /// The write-ahead log, for syncing. SQLite keeps no lock on this file, so that closing it
     /// releases none.
     wal: File,
+    /// Which file it is, whatever stands at its path by now.
+    file: Option<FileIdentity>,
 }
 
 impl Store {
     /// Opens the database of `folder`. `Ok(None)`: it is not there, and [`Access::Existing`] was
-    /// asked for. Errors: it is another user's, another program's, a newer retrier's, damaged, or
-    /// the disk is full; in none of these cases is it changed.
+    /// asked for. One that cannot be written to can be read. Errors: it must not be used (see
+    /// `place`), is another program's, a newer retrier's, damaged, or the disk is full; in none of
+    /// these cases is anything changed.
     pub fn open(folder: &Folder, access: Access) -> Result<Option<Self>, StoreError> {
         let path = folder.database();
-        let there = check_private(folder)?;
-        match access {
-            Access::Existing if there == Owned::Absent => return Ok(None),
-            Access::Existing | Access::Create => {}
+        let there = place::check(folder)?;
+        if !there && access == Access::Existing {
+            return Ok(None);
         }
-        refuse_truncated(folder)?;
-        make_folders(folder)?;
-        if there == Owned::Absent {
+        if !there {
+            make_folders(folder)?;
             match files::create_private(path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 other => drop(other.map_err(|error| StoreError::from_io(path, error))?),
@@ -59,9 +64,19 @@ impl Store {
         let had_wal = wal.exists();
         let connection = connect(folder)?;
         let io = |error| StoreError::from_io(&wal, error);
+        let read_only = connection.is_readonly("main");
+        if access == Access::Create
+            && read_only.map_err(|error| StoreError::from_sqlite(path, error))?
+        {
+            let path = path.to_owned();
+            return Err(StoreError::ReadOnly { path });
+        }
         // Not before it is known to be ours: one that somebody has put there may be open to others.
         for file in [path, &wal, &folder.shm()] {
-            files::hide_from_others(file).map_err(io)?;
+            match files::hide_from_others(file) {
+                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
+                other => other.map_err(io)?,
+            }
         }
         if !had_wal {
             // Made by this connection or another a moment ago: its name must be as durable as
@@ -73,7 +88,20 @@ impl Store {
             connection,
             folder: folder.clone(),
             wal,
+            file: files::file_identity(path),
         }))
+    }
+
+    /// Whether the path of the database still leads to the file that was opened.
+    pub fn is_in_place(&self) -> bool {
+        files::file_identity(self.folder.database()) == self.file
+    }
+
+    /// Waits no longer than `limit` for other writers, instead of a minute. Errors: none that are
+    /// known.
+    pub fn wait_at_most(&self, limit: Duration) -> Result<(), StoreError> {
+        let set = self.connection.busy_timeout(limit);
+        set.map_err(|error| StoreError::from_sqlite(self.folder.database(), error))
     }
 
     /// Its paths.
@@ -121,46 +149,6 @@ fn layout(connection: &Connection) -> rusqlite::Result<i64> {
     version.query_row([], |row| row.get(0))
 }
 
-/// Looks at the database and all beside it: each is ours alone, or not there yet.
-fn check_private(folder: &Folder) -> Result<Owned, StoreError> {
-    for path in [folder.path(), &folder.wal(), &folder.shm()] {
-        private(path)?;
-    }
-    private(folder.database())
-}
-
-/// An empty file whose log is not empty was a database once; SQLite would begin a new one there.
-/// The log is looked at first: who makes a database writes to the file before the log.
-fn refuse_truncated(folder: &Folder) -> Result<(), StoreError> {
-    let length = |path: &Path| path.metadata().map_or(0, |found| found.len());
-    if length(&folder.wal()) > 0 && folder.database().exists() && length(folder.database()) == 0 {
-        return Err(StoreError::Damaged {
-            path: folder.database().to_owned(),
-            cause: "it is empty, and its log is not".to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn private(path: &Path) -> Result<Owned, StoreError> {
-    let found = files::look_at(path).map_err(|error| StoreError::from_io(path, error))?;
-    let fault = match found {
-        Owned::Absent | Owned::Ours => return Ok(found),
-        Owned::Foreign(uid) => {
-            format!(
-                "belongs to user {uid}, and this is user {}",
-                files::own_uid()
-            )
-        }
-        Owned::Link => "is a symbolic link".to_owned(),
-        Owned::Writable => "can be written to by other users".to_owned(),
-    };
-    Err(StoreError::NotPrivate {
-        path: path.to_owned(),
-        fault,
-    })
-}
-
 fn make_folders(folder: &Folder) -> Result<(), StoreError> {
     let make = |path: &Path| {
         files::make_private_dirs(path).map_err(|error| StoreError::from_io(path, error))
@@ -174,11 +162,12 @@ fn connect(folder: &Folder) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sqlite = |error| StoreError::from_sqlite(path, error);
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
-    connection
-        .busy_timeout(Duration::from_secs(StoreError::BUSY_SECONDS))
-        .map_err(sqlite)?;
+    connection.busy_timeout(PATIENCE).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
     let found = identify(&connection, path)?;
+    if found < VERSION || !folder.shims().exists() {
+        make_folders(folder)?;
+    }
     if found < VERSION {
         migrate(&mut connection, folder)?;
     }

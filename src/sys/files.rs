@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{SysconfVar, User, geteuid, sysconf};
+use nix::unistd::{AccessFlags, SysconfVar, User, access, geteuid, sysconf};
 
 /// What stands at a path where a private file or folder is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,18 @@ pub fn look_at(path: &Path) -> io::Result<Owned> {
     } else {
         Owned::Ours
     })
+}
+
+/// May group or others replace the files of the folder `path`? Not where only owners may (a sticky
+/// folder, as /tmp is). Errors: see stat(2).
+pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
+    let mode = fs::metadata(path)?.mode();
+    Ok(mode & 0o022 != 0 && mode & 0o1000 == 0)
+}
+
+/// May this process make files in the folder `path`, or write to the file (access(2))?
+pub fn may_write(path: &Path) -> bool {
+    access(path, AccessFlags::W_OK).is_ok()
 }
 
 /// Makes the folder `path` with mode 0700, and its parents if they are missing; one that is there
@@ -109,6 +121,12 @@ pub type FileIdentity = (u64, u64);
 pub fn file_identity(path: &Path) -> Option<FileIdentity> {
     let found = fs::symlink_metadata(path).ok()?;
     Some((found.dev(), found.ino()))
+}
+
+/// The identity of an open file. Errors: see fstat(2).
+pub fn identity_of(file: &File) -> io::Result<FileIdentity> {
+    let found = file.metadata()?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Takes from everybody but the owner what the mode of `path` allows; `Ok` as well when nothing is

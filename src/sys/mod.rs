@@ -5,6 +5,7 @@
 
 pub mod failpoint;
 pub mod files;
+pub mod filesystem;
 pub mod identity;
 pub mod lock;
 pub mod poll;

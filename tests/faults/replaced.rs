@@ -1,0 +1,105 @@
+//! Paths that are taken away from under a daemon.
+
+use std::fs;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::support::{Home, Journal, Need, skip, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn remove_database(home: &Home) {
+    for name in ["retrier.db", "retrier.db-wal", "retrier.db-shm"] {
+        fs::remove_file(home.path(name)).expect("it is there");
+    }
+}
+
+#[test]
+fn a_daemon_whose_database_is_removed_under_an_unfinished_run_leaves() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    home.run(["--delay", "1500ms", "--", "true"]);
+    remove_database(&home);
+    assert_eq!(daemon.wait(LONG), 1);
+    let said = daemon.errors();
+    assert!(
+        said.contains("retrier.db was removed or replaced"),
+        "{said}"
+    );
+    assert!(!home.db().exists(), "it has made a new one");
+    home.assert_no_process_left();
+}
+
+#[test]
+fn a_daemon_whose_database_is_replaced_serves_the_new_one() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    home.run(["--delay", "1h", "--", "true"]);
+    remove_database(&home);
+    let id = home.run(["--", "true"]);
+    assert_eq!(id, 1, "it is a new database");
+    assert_eq!(home.wait(id), 0);
+    assert!(daemon.is_running());
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// Two daemons could hold the database then, each by a lock of its own.
+#[test]
+fn a_daemon_whose_lock_is_removed_gives_way_and_nothing_runs_twice() {
+    if skip(Need::Flock) {
+        return;
+    }
+    let home = Home::new();
+    let journal = Journal::new(&home);
+    let mut first = home.daemon();
+    let line = journal.line("sleep 1");
+    let running = home.run(["--shell", &line]);
+    wait_until("it runs", LONG, || journal.starts(running).len() == 1);
+    fs::remove_file(home.path("retrier.db.d/lock")).expect("it is there");
+    let later = home.run(["--shell", &line]);
+    assert_eq!(first.wait(LONG), 1);
+    let said = first.errors();
+    assert!(said.contains("lock was removed or replaced"), "{said}");
+    for id in [running, later] {
+        assert_eq!(home.wait(id), 0);
+        assert_eq!(journal.starts(id).len(), 1);
+    }
+    journal.assert_no_overlap();
+}
+
+#[test]
+fn a_daemon_that_waits_for_another_writer_can_be_stopped() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let id = home.run(["--delay", "100ms", "--", "true"]);
+    let writer = Connection::open(home.db()).expect("it is there");
+    writer
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("nobody else writes");
+    let busy = "retrier.db is busy: another program does not let go of it; trying again";
+    wait_until("it has met the other one", LONG, || {
+        daemon.errors().contains(busy)
+    });
+    assert_eq!(daemon.stop(), 0);
+    writer.execute_batch("COMMIT").expect("it can go on");
+    let mut daemon = home.daemon();
+    assert_eq!(home.wait(id), 0);
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_daemon_goes_on_when_the_other_writer_is_done() {
+    let home = Home::new();
+    let daemon = home.daemon();
+    let id = home.run(["--delay", "100ms", "--", "true"]);
+    let writer = Connection::open(home.db()).expect("it is there");
+    writer
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("nobody else writes");
+    wait_until("it has met the other one", LONG, || {
+        daemon.errors().contains("is busy")
+    });
+    writer.execute_batch("COMMIT").expect("it can go on");
+    assert_eq!(home.wait(id), 0);
+}

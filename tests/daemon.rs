@@ -246,3 +246,24 @@ fn walk(folder: &Path, modes: &mut Vec<(PathBuf, u32)>) {
         }
     }
 }
+
+#[test]
+fn of_several_that_detach_a_daemon_at_once_all_but_one_are_told_that_theirs_has_left() {
+    let home = Home::new();
+    let calls: Vec<_> = (1..=6)
+        .map(|n| {
+            home.retrier(["daemon", "--detach", "--parallel", &n.to_string()])
+                .spawn()
+        })
+        .collect();
+    let outputs: Vec<_> = calls.into_iter().map(|call| call.wait()).collect();
+    let (told, served): (Vec<_>, Vec<_>) = outputs.iter().partition(|output| output.code == 4);
+    assert_eq!((served.len(), served[0].code), (1, 0), "{outputs:?}");
+    let status = home.retrier(["daemon", "status"]).output().ok().text();
+    let pid = status.split(' ').nth(1).expect("its pid").to_owned();
+    for output in told {
+        let names_it = output.error_text().contains(&format!("pid {pid}"));
+        assert!(names_it, "{status}: {output:?}");
+    }
+    home.retrier(["daemon", "stop"]).output().ok();
+}

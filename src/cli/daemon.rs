@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::clock;
 use crate::daemon::holder::{self, Holder};
-use crate::daemon::launch::{self, READY};
+use crate::daemon::launch::{self, READY, Started};
 use crate::daemon::serve::{Config, ServeError, serve};
 use crate::store::{self, Access, Store};
 use crate::sys::files::set_umask;
@@ -84,9 +84,13 @@ fn detach(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
     if let Some(stay) = args.until_idle {
         arguments.push(format!("--until-idle={}ms", stay.as_millis()).into());
     }
-    launch::detached(&client.folder, &arguments)
+    let started = launch::detached(&client.folder, &arguments)
         .map_err(|error| anyhow!("cannot start a daemon: {error}"))?;
-    Ok(code::DONE)
+    match (started, look(client)?) {
+        // Another one was faster, and it was told something else.
+        (Started::Held, Some(holder)) => bail!(held(&holder)),
+        _ => Ok(code::DONE),
+    }
 }
 
 fn held(holder: &Holder) -> Failure {

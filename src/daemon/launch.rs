@@ -38,15 +38,25 @@ pub fn ensure(folder: &Folder, rung: bool) -> Result<(), String> {
         Ok(true) => Ok(()),
         Ok(false) => {
             let idle = format!("--until-idle={}ms", IDLE_EXIT.as_millis());
-            detached(folder, &["--automatic".into(), idle.into()])
+            // Several clients can start one at once; who was faster serves them all.
+            detached(folder, &["--automatic".into(), idle.into()]).map(drop)
         }
         Err(error) => Err(format!("{}: {error}", folder.lock().display())),
     }
 }
 
-/// Starts `retrier daemon` with `arguments`, detached, and waits until it is ready. That another
-/// one was faster is no error.
-pub fn detached(folder: &Folder, arguments: &[OsString]) -> Result<(), String> {
+/// What became of a daemon that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// It serves.
+    Serving,
+    /// Another one holds the database, and it has left.
+    Held,
+}
+
+/// Starts `retrier daemon` with `arguments`, detached, and waits until it serves, or another one
+/// does. Errors: none does, and why, in words.
+pub fn detached(folder: &Folder, arguments: &[OsString]) -> Result<Started, String> {
     let mut all: Vec<OsString> = vec!["--db".into(), folder.database().into(), "daemon".into()];
     all.push("--detached".into());
     all.extend_from_slice(arguments);
@@ -64,8 +74,13 @@ pub fn detached(folder: &Folder, arguments: &[OsString]) -> Result<(), String> {
             let _ = stdout.read_to_string(&mut said);
         }
     }
-    if said == READY || holder::is_held(folder).unwrap_or(false) {
-        return Ok(());
+    let holder = holder::find(folder).ok().flatten();
+    let is_it = holder.is_some_and(|holder| holder.process.pid.unsigned_abs() == child.id());
+    if said == READY || is_it {
+        return Ok(Started::Serving);
+    }
+    if holder::is_held(folder).unwrap_or(false) {
+        return Ok(Started::Held);
     }
     let ended = child.try_wait().ok().flatten();
     let how = ended.map_or("it is not ready yet".to_owned(), |status| {

@@ -2,5 +2,7 @@
 //!
 //! The oracle is never the database: a command trips over a lock when two attempts of a run are alive at once, and
 //! writes its start and its end elsewhere; every client call is written down with what it said.
+
 mod bad_database;
+mod daemons;
 mod replaced;

@@ -5,15 +5,24 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::model::Timestamp;
 use crate::store::Folder;
 use crate::sys::files::{file_identity, identity_of, open_private};
 use crate::sys::identity::{Liveness, ProcessIdentity, World, signal};
+use crate::sys::poll::wait_readable;
 use crate::sys::signal::SIGHUP;
 use crate::sys::{failpoint, lock};
+
+/// How long a daemon may take from its lock to its name.
+const NAMED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often its name is looked for.
+const NAMED_AGAIN: Duration = Duration::from_millis(10);
 
 /// The daemon that holds a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +50,7 @@ impl DaemonLock {
         if !lock::try_exclusive(&file)? && !failpoint::has_bug("no_daemon_lock") {
             return Ok(None);
         }
+        failpoint::reach("lock_taken")?;
         let text = serde_json::to_vec(holder)?;
         file.set_len(0)?;
         file.rewind()?;
@@ -80,6 +90,25 @@ pub fn find(folder: &Folder) -> io::Result<Option<Holder>> {
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
     Ok(serde_json::from_slice(&text).ok())
+}
+
+/// Who holds this database. One that has just taken it has yet to write down who it is, and the file
+/// may still name an earlier one: it gets a second. `None`: nobody holds it, or it is not known who.
+pub fn await_name(folder: &Folder, world: &World) -> io::Result<Option<Holder>> {
+    let began = clock::monotonic();
+    loop {
+        let found = find(folder)?;
+        let gone = |holder: &Holder| {
+            let seen = world.look_up(&holder.process);
+            matches!(seen, Liveness::Dead | Liveness::OtherBoot)
+        };
+        let known = found.filter(|holder| !gone(holder));
+        let waited = clock::monotonic().saturating_duration_since(began);
+        if known.is_some() || waited > NAMED_WITHIN || !is_held(folder)? {
+            return Ok(known);
+        }
+        wait_readable(&[], Some(NAMED_AGAIN))?;
+    }
 }
 
 /// Has the daemon that holds this database look into it, without its doorbell. Nothing happens when

@@ -177,7 +177,11 @@ fn hold(folder: &Folder, config: &Config, world: &World) -> Result<DaemonLock, S
         if let Some(lock) = DaemonLock::take(folder, &me).map_err(system)? {
             return Ok(lock);
         }
-        let found = holder::find(folder).map_err(system)?;
+        let found = holder::await_name(folder, world).map_err(system)?;
+        if found.is_none() && !holder::is_held(folder).map_err(system)? {
+            // It has left meanwhile.
+            continue;
+        }
         let other = found
             .as_ref()
             .filter(|other| other.automatic && !config.automatic);

@@ -1,0 +1,305 @@
+//! Many daemons at once, and daemons that leave at the moment at which somebody submits.
+//!
+//! What ran is what the commands wrote: each appends the id of its run to one file.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use fastrand::Rng;
+use nix::sys::signal::Signal;
+
+use crate::crash::tools::LONG;
+use crate::support::{Home, Output, Process, Running, holds_within, seeded, wait_until};
+
+/// The ids of runs, in the order in which their commands ran.
+struct Ran(PathBuf);
+
+impl Ran {
+    fn new(home: &Home) -> Ran {
+        Ran(home.path("ran"))
+    }
+
+    /// The command that writes its run down.
+    fn line(&self) -> String {
+        format!("echo $RETRIER_RUN_ID >>'{}'", self.0.display())
+    }
+
+    fn ids(&self) -> Vec<i64> {
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        text.lines().filter_map(|id| id.parse().ok()).collect()
+    }
+
+    /// Stores so many runs, and starts nothing.
+    #[track_caller]
+    fn submit(&self, home: &Home, count: usize) -> Vec<i64> {
+        let args = ["--no-daemon-start", "--shell", &self.line()];
+        (0..count).map(|_| home.run(args)).collect()
+    }
+
+    /// Waits until these runs have run, or nobody is there who would run them; says which did not run, or ran more than
+    /// once.
+    fn violations(&self, home: &Home, ids: &[i64]) -> Vec<String> {
+        let count = |id: &i64| self.ids().iter().filter(|ran| *ran == id).count();
+        // In this order: what an orderly daemon had open when it left was written before.
+        let decided = || {
+            let served = is_served(home);
+            ids.iter().all(|id| count(id) > 0) || !served
+        };
+        let in_time = holds_within(LONG, decided);
+        let mut violations: Vec<String> = Vec::new();
+        violations.extend((!in_time).then(|| "a daemon serves, and a run waits".to_owned()));
+        let wrong = ids.iter().filter(|id| count(id) != 1);
+        violations.extend(wrong.map(|id| format!("run {id} ran {} times", count(id))));
+        violations
+    }
+}
+
+fn is_served(home: &Home) -> bool {
+    home.retrier(["daemon", "status"]).output().code == 0
+}
+
+fn serves(daemon: &Running) -> bool {
+    String::from_utf8_lossy(&daemon.stderr_so_far()).contains(" serving ")
+}
+
+fn start_daemons(home: &Home, count: usize, bug: &str) -> Vec<Running> {
+    let start = |_| home.retrier(["daemon"]).env("RETRIER_BUG", bug).spawn();
+    (0..count).map(start).collect()
+}
+
+/// What is wrong with a daemon that could not have the database: it exits with 4 and names who has it.
+fn wrong_refusal(refused: &Output, holder: i32) -> Option<String> {
+    let told = refused.error_text();
+    let right = refused.code == 4 && told.contains(&format!("pid {holder}\n"));
+    (!right).then(|| format!("exit {} beside {holder}: {told:?}", refused.code))
+}
+
+fn stands_still(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|rest| rest.starts_with(" T"))
+}
+
+/// Makes a daemon stand still while it holds no transaction, so that others can submit; gives the runs that were
+/// submitted to see this.
+#[track_caller]
+fn pause_between_passes(home: &Home, daemon: &Running, ran: &Ran) -> Vec<i64> {
+    let mut ids = Vec::new();
+    let paused = holds_within(LONG, || {
+        daemon.signal(Signal::SIGSTOP);
+        wait_until("it stands still", LONG, || stands_still(daemon.pid()));
+        let args = ["run", "--no-daemon-start", "--shell", &ran.line()];
+        let mut call = home.retrier(args).spawn();
+        let free = holds_within(Duration::from_secs(2), || !call.is_running());
+        if !free {
+            daemon.signal(Signal::SIGCONT);
+        }
+        ids.push(call.wait().ok().text().parse().expect("an id"));
+        free
+    });
+    assert!(paused, "it never stands still between two passes");
+    ids
+}
+
+/// Eight daemons at once: one serves, and goes on after a while in which it stands still beside seven others. Gives
+/// the violations.
+fn race(home: &Home, rng: &mut Rng, bug: &str) -> Vec<String> {
+    let ran = Ran::new(home);
+    let early = rng.usize(0..=3);
+    let mut ids = ran.submit(home, early);
+    let mut daemons = start_daemons(home, 8, bug);
+    wait_until("every daemon serves or has left", LONG, || {
+        daemons
+            .iter_mut()
+            .all(|daemon| serves(daemon) || !daemon.is_running())
+    });
+    let (mut serving, refused): (Vec<_>, Vec<_>) = daemons.into_iter().partition(serves);
+    if serving.len() != 1 {
+        return vec![format!("{} daemons serve", serving.len())];
+    }
+    let mut winner = serving.remove(0);
+    let refused = refused.into_iter().map(Running::wait);
+    let mut violations: Vec<String> = refused
+        .filter_map(|refused| wrong_refusal(&refused, winner.pid()))
+        .collect();
+
+    ids.extend(pause_between_passes(home, &winner, &ran));
+    ids.extend(ran.submit(home, 3 - early));
+    let late = start_daemons(home, 7, bug).into_iter().map(Running::wait);
+    violations.extend(late.filter_map(|refused| wrong_refusal(&refused, winner.pid())));
+    winner.signal(Signal::SIGCONT);
+    violations.extend(ran.violations(home, &ids));
+    if rng.bool() {
+        // Its name stays in the lock's file.
+        winner.kill9();
+    } else {
+        winner.signal(Signal::SIGTERM);
+        violations.extend((winner.wait().code != 0).then(|| "it left in trouble".to_owned()));
+    }
+    violations
+}
+
+#[test]
+fn of_eight_daemons_started_at_once_one_serves_and_the_others_name_it() {
+    let mut rng = seeded("eight daemons");
+    let home = Home::new();
+    for round in 0..6 {
+        let violations = race(&home, &mut rng, "");
+        assert!(violations.is_empty(), "round {round}: {violations:#?}");
+    }
+}
+
+#[test]
+fn eight_daemons_at_once_catches_a_lock_that_nobody_heeds() {
+    let home = Home::new();
+    let violations = race(&home, &mut seeded("eight daemons"), "no_daemon_lock");
+    assert!(!violations.is_empty());
+}
+
+/// Between the lock and the name in its file somebody else may ask for it.
+#[test]
+fn a_daemon_that_has_not_written_down_its_name_yet_is_waited_for() {
+    let home = Home::new();
+    let mut first = home.daemon();
+    first.kill9();
+    let slow = home
+        .retrier(["daemon"])
+        .crash("lock_taken:1:sleep=500")
+        .spawn();
+    let lock = home.path("retrier.db.d/lock");
+    let file = fs::File::open(lock).expect("it is there");
+    wait_until("the lock is held", LONG, || is_locked(&file));
+    let second = home.retrier(["daemon"]).output();
+    assert_eq!(wrong_refusal(&second, slow.pid()), None);
+}
+
+fn is_locked(file: &fs::File) -> bool {
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::libc::{F_UNLCK, F_WRLCK, flock};
+    let mut lock = flock {
+        l_type: F_WRLCK as i16,
+        l_whence: 0,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).expect("it can be looked at");
+    i32::from(lock.l_type) != F_UNLCK
+}
+
+#[test]
+fn eight_clients_at_once_start_one_daemon() {
+    let home = Home::new();
+    let ran = Ran::new(&home);
+    for round in 1..=5 {
+        let submit = |_| home.retrier(["run", "--shell", &ran.line()]).spawn();
+        let clients: Vec<Running> = (0..8).map(submit).collect();
+        let clients = clients.into_iter().map(|client| client.wait().ok().text());
+        let ids: Vec<i64> = clients.map(|id| id.parse().expect("an id")).collect();
+        let violations = ran.violations(&home, &ids);
+        assert!(violations.is_empty(), "{violations:#?}");
+        wait_until("one daemon is left", LONG, || {
+            let daemons = home.processes().into_iter().filter(Process::is_daemon);
+            daemons.count() == 1
+        });
+        let log = fs::read_to_string(home.path("retrier.db.d/daemon.log")).expect("a log");
+        assert_eq!(log.matches(" serving ").count(), round, "{log}");
+        home.retrier(["daemon", "stop"]).output().ok();
+    }
+}
+
+/// The minute itself is too long for a test; that shorter times are kept is tested beside.
+#[test]
+fn a_daemon_that_a_client_starts_is_told_to_stay_for_a_minute() {
+    let home = Home::new();
+    home.run(["--", "true"]);
+    let all = home.processes().into_iter();
+    let daemons: Vec<Process> = all.filter(Process::is_daemon).collect();
+    let [daemon] = &daemons[..] else {
+        panic!("not one daemon: {daemons:?}")
+    };
+    let words: Vec<&str> = daemon.cmdline.split(' ').collect();
+    assert!(words.contains(&"--automatic"), "{words:?}");
+    assert!(words.contains(&"--until-idle=60000ms"), "{words:?}");
+}
+
+/// How many submits follow each other in the life of one daemon.
+const SUBMITS: usize = 5;
+
+/// One daemon that leaves by itself, as those do that clients start, and submits around the moments at which it may.
+/// Gives the violations.
+fn leave_and_submit(home: &Home, rng: &mut Rng) -> Vec<String> {
+    let ran = Ran::new(home);
+    let widened = ["", "retiring:1:sleep=40", "retired:1:sleep=40"];
+    let daemon = home.retrier(["daemon", "--automatic", "--until-idle=40ms"]);
+    let daemon = daemon
+        .crash(rng.choice(widened).expect("there are some"))
+        .spawn();
+    wait_until("it serves", LONG, || serves(&daemon));
+    let submits: Vec<String> = (0..SUBMITS)
+        .map(|_| {
+            let pause = rng.u32(20..90);
+            format!("sleep 0.{pause:03}; retrier run --shell \"$LINE\" || exit")
+        })
+        .collect();
+    let client = home.sh(submits.join("\n")).env("LINE", ran.line());
+    let ids = client.output().ok().text();
+    let ids: Vec<i64> = ids.lines().map(|id| id.parse().expect("an id")).collect();
+    assert_eq!(ids.len(), SUBMITS);
+    let violations = ran.violations(home, &ids);
+    home.retrier(["daemon", "stop"]).output().ok();
+    daemon.wait().ok();
+    violations
+}
+
+#[test]
+fn two_hundred_submits_around_the_end_of_an_idle_daemon_all_run() {
+    let mut rng = seeded("leaving daemons");
+    let seeds: Vec<u64> = (0..4).map(|_| rng.u64(..)).collect();
+    thread::scope(|scope| {
+        for seed in seeds {
+            scope.spawn(move || {
+                let mut rng = Rng::with_seed(seed);
+                let home = Home::new();
+                for life in 0..10 {
+                    let violations = leave_and_submit(&home, &mut rng);
+                    assert!(violations.is_empty(), "life {life}: {violations:#?}");
+                }
+            });
+        }
+    });
+}
+
+/// A submit while a daemon stands still between its last look for runs and its end. Gives the violations.
+fn submit_at_the_last_moment(point: &str, bug: &str) -> Vec<String> {
+    let home = Home::new();
+    let ran = Ran::new(&home);
+    let daemon = home.retrier(["daemon", "--automatic", "--until-idle=50ms"]);
+    let daemon = daemon.crash(&format!("{point}:1:stop"));
+    let daemon = daemon.env("RETRIER_BUG", bug).spawn();
+    wait_until("it is on its way out", LONG, || stands_still(daemon.pid()));
+    let mut client = home.retrier(["run", "--shell", &ran.line()]).spawn();
+    // It may have to wait for the daemon.
+    holds_within(Duration::from_millis(300), || !client.is_running());
+    daemon.signal(Signal::SIGCONT);
+    let id = client.wait().ok().text().parse().expect("an id");
+    daemon.wait().ok();
+    ran.violations(&home, &[id])
+}
+
+#[test]
+fn a_submit_at_the_last_moment_of_an_idle_daemon_is_served() {
+    for point in ["retiring", "retired"] {
+        let violations = submit_at_the_last_moment(point, "");
+        assert!(violations.is_empty(), "{point}: {violations:#?}");
+    }
+}
+
+#[test]
+fn a_submit_at_the_last_moment_catches_a_daemon_that_leaves_outside_its_transaction() {
+    let violations = submit_at_the_last_moment("retiring", "leaves_outside_transaction");
+    assert_eq!(violations, ["run 1 ran 0 times"]);
+}

@@ -73,6 +73,22 @@ fn offset_ms() -> i64 {
     text.trim().parse().unwrap_or(0)
 }
 
+/// Was the fake clock set since the last question? Of the real one the kernel tells (`sys::timer`).
+#[cfg(feature = "failpoints")]
+pub fn was_set() -> bool {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    static SEEN: AtomicI64 = AtomicI64::new(0);
+    let offset = offset_ms();
+    SEEN.swap(offset, Ordering::Relaxed) != offset
+}
+
+/// Was the fake clock set since the last question? Of the real one the kernel tells (`sys::timer`).
+#[cfg(not(feature = "failpoints"))]
+pub fn was_set() -> bool {
+    false
+}
+
 /// How often a waiting program must look at the clock by itself, because no kernel timer follows
 /// it: only when it is a fake one.
 pub fn poll_interval() -> Option<Duration> {

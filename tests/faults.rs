@@ -4,5 +4,6 @@
 //! writes its start and its end elsewhere; every client call is written down with what it said.
 
 mod bad_database;
+mod clocks;
 mod daemons;
 mod replaced;

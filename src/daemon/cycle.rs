@@ -202,6 +202,7 @@ impl Daemon {
             for token in ready.map_err(|error| ServeError::System("epoll", error))? {
                 self.take(token & 7, token >> 3)?;
             }
+            self.clock_set |= clock::was_set();
             self.dirty |= clock::poll_interval().is_some();
         }
     }

@@ -267,11 +267,20 @@ fn follow_clock(
     now: Timestamp,
     settled: &mut Vec<Settled>,
 ) -> Result<bool, StoreError> {
+    if failpoint::has_bug("ignores_a_set_clock") {
+        return Ok(false);
+    }
+    let forgets = failpoint::has_bug("forgets_delays");
+    let at = if forgets {
+        Timestamp::from_millis(0)
+    } else {
+        now
+    };
     let ids = pass.read().overdelayed(now, ROWS_MAX)?;
     let more = ids.len() == ROWS_MAX;
     for id in ids {
         let run = pass.read().run(id)?;
-        if let Ok(transition) = next(&run, &Event::ClockSet { at: now }) {
+        if let Ok(transition) = next(&run, &Event::ClockSet { at }) {
             pass.apply(id, &run, &transition, now, Facts::None)?;
             settled.push(Settled { id, transition });
         }

@@ -58,10 +58,12 @@ impl WallTimer {
 
     /// Takes what there is to tell.
     pub fn take(&self) -> io::Result<Tick> {
-        match self.timer.wait() {
-            Ok(()) => Ok(Tick::Expired),
+        // Not TimerFd::wait, which takes a canceled timer for one that has expired.
+        match nix::unistd::read(&self.timer, &mut [0; 8]) {
+            Ok(_) => Ok(Tick::Expired),
             Err(Errno::ECANCELED) => Ok(Tick::ClockSet),
-            Err(Errno::EAGAIN) => Ok(Tick::Nothing),
+            // Interrupted, it stays readable.
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Tick::Nothing),
             Err(errno) => Err(errno.into()),
         }
     }

@@ -1,0 +1,88 @@
+//! What follows a clock that was set, one by one.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::crash::tools::{LONG, millis, wait_until_state};
+use crate::support::{FakeClock, Home, Journal, Need, skip, wait_until};
+
+use super::{YEAR, real_ns};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A time of day is the clock's: it is waited for however often the clock is set.
+#[test]
+fn a_run_at_a_time_starts_when_the_clock_shows_it() {
+    if skip(Need::Flock) {
+        return;
+    }
+    let home = Home::new();
+    let journal = Journal::new(&home);
+    let clock = FakeClock::new(&home);
+    let _daemon = home.daemon();
+    let in_a_day = jiff::Timestamp::now() + DAY;
+    let line = journal.line("true");
+    let id = home.run(["--at", &in_a_day.to_string(), "--shell", &line]);
+    clock.set_back(YEAR);
+    // Another one shows that the daemon has seen it.
+    let other = home.run(["--delay", "200ms", "--", "true"]);
+    assert_eq!(home.wait(other), 0);
+    assert_eq!(home.state(id), "scheduled");
+    let before = home.status(id)["due_at"].clone();
+    clock.advance(YEAR);
+    assert_eq!(
+        home.status(id)["due_at"],
+        before,
+        "a time of day does not move"
+    );
+    assert!(journal.starts(id).is_empty());
+    clock.advance(DAY);
+    assert_eq!(home.wait(id), 0);
+    assert_eq!(journal.starts(id).len(), 1);
+}
+
+/// The kernel's own word that the clock was set, put into the mouth of the timer: the daemon's clock is right, and the
+/// client's, which has stored the run, was a year ahead.
+#[track_caller]
+fn be_told(system_call: &str, of_what: &str) {
+    let home = Home::new();
+    let journal = Journal::new(&home);
+    let daemon = home.daemon();
+    let ahead = home.path("ahead");
+    fs::write(&ahead, YEAR.as_millis().to_string()).expect("the temp folder can be written");
+    let call = home.retrier(["run", "--delay", "1s", "--shell", &journal.line("true")]);
+    let id = call.env("RETRIER_FAKE_CLOCK", &ahead).output().ok().text();
+    let id: i64 = id.parse().expect("an id");
+    // Makes a pass, sets the timer and, unless that takes long, has it expire. Then looks when the run is due.
+    let told = || {
+        let other = home.run(["--delay", "200ms", "--", "true"]);
+        assert_eq!(home.wait(other), 0);
+        let due = home.status(id)["due_at"].clone();
+        due.is_null() || millis(&due) < real_ns() / 1_000_000 + 10_000
+    };
+    assert!(!told(), "nobody has told the daemon yet");
+    let pid = daemon.pid().to_string();
+    let line = format!(
+        "exec strace -qq -o /dev/null -p {pid} {of_what} \
+         -e trace={system_call} -e inject={system_call}:error=ECANCELED:when=1"
+    );
+    let _strace = home.sh(line).spawn();
+    wait_until("it is traced", LONG, || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        !status.contains("TracerPid:\t0\n")
+    });
+    let told_at = real_ns();
+    wait_until("the daemon is told", LONG, told);
+    wait_until_state(&home, id, "succeeded");
+    let waited = journal.starts(id)[0].at_ns - told_at;
+    assert!(waited >= 1_000_000_000, "{system_call}: {waited} ns");
+}
+
+#[test]
+fn a_timer_that_the_kernel_cancels_makes_the_daemon_follow_the_clock() {
+    if skip(Need::Strace) || skip(Need::Flock) {
+        return;
+    }
+    be_told("timerfd_settime", "");
+    be_told("read", "-P 'anon_inode:[timerfd]'");
+}

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::time::Duration;
 
 use crate::model::{
     AttemptChange, AttemptNumber, Event, Note, RunId, RunResult, State, Timestamp, Transition, next,
@@ -10,6 +11,9 @@ use crate::shim::record::Ending;
 use crate::store::{Facts, Folder, Pass, StoreError, Stream};
 
 use super::slots::Key;
+
+/// By how much an ending may lie ahead of a time that was rounded down.
+const ROUNDED_UP: Duration = Duration::from_millis(1);
 
 /// Something found out about an attempt, to be settled in the next pass.
 #[derive(Clone, Debug)]
@@ -54,7 +58,8 @@ pub fn settle(
             pass.note_pid(id, attempt, *pid, *started_at)?;
             return Ok(None);
         }
-        What::Ended(ending) => ending.ended_at,
+        // It was rounded up. One that lies further ahead was told by a clock that was set back.
+        What::Ended(ending) => ending.ended_at.min(now.plus(ROUNDED_UP)),
         What::NeverStarted | What::Lost => now,
     };
     let Ok(transition) = next(&run, &event(finding, at)) else {

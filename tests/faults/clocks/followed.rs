@@ -41,6 +41,29 @@ fn a_run_at_a_time_starts_when_the_clock_shows_it() {
     assert_eq!(journal.starts(id).len(), 1);
 }
 
+/// The shim has seen the attempt end, and the clock is set before it tells of that.
+#[test]
+fn an_ending_that_lies_ahead_when_it_is_told_delays_the_retry_by_no_more_than_its_delay() {
+    if skip(Need::Flock) {
+        return;
+    }
+    let home = Home::new();
+    let journal = Journal::new(&home);
+    let clock = FakeClock::new(&home);
+    let _daemon = home.daemon_with(&[], &[("RETRIER_CRASH", "shim_ended:1:sleep=1500")]);
+    let line = journal.line("[ $RETRIER_ATTEMPT = 2 ]");
+    let policy = ["--constant", "300ms", "--jitter", "0", "--shell"];
+    let id = home.run(policy.into_iter().chain([line.as_str()]));
+    wait_until("it has ended", LONG, || journal.ends(id).len() == 1);
+    let command = format!("/proc/{}", journal.ends(id)[0].pid);
+    wait_until("its shim knows", LONG, || {
+        !fs::exists(&command).unwrap_or(true)
+    });
+    clock.set_back(YEAR);
+    assert_eq!(home.wait(id), 0);
+    assert_eq!(journal.starts(id).len(), 2);
+}
+
 /// The kernel's own word that the clock was set, put into the mouth of the timer: the daemon's clock is right, and the
 /// client's, which has stored the run, was a year ahead.
 #[track_caller]

@@ -21,6 +21,12 @@ impl Daemon {
     pub(super) fn upkeep(&mut self) -> Result<bool, StoreError> {
         let now = clock::now();
         if let (Some(retention), Some(at)) = (self.config.retention, self.expire_at)
+            && at > now.plus(retention.max(SWEEP_EVERY))
+        {
+            // The clock was set back: who ends from now on need not stay so long.
+            self.expire_at = self.next_expiry()?;
+        }
+        if let (Some(retention), Some(at)) = (self.config.retention, self.expire_at)
             && at <= now
         {
             let pass = self.store.begin()?;

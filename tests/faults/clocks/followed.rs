@@ -64,6 +64,24 @@ fn an_ending_that_lies_ahead_when_it_is_told_delays_the_retry_by_no_more_than_it
     assert_eq!(journal.starts(id).len(), 2);
 }
 
+#[test]
+fn what_ends_after_the_clock_was_set_back_is_forgotten_in_time() {
+    let home = Home::new();
+    let clock = FakeClock::new(&home);
+    let _daemon = home.daemon_with(&["--retention", "1h"], &[]);
+    clock.advance(YEAR);
+    let ahead = home.run(["--", "true"]);
+    assert_eq!(home.wait(ahead), 0);
+    clock.set_back(YEAR);
+    let id = home.run(["--", "true"]);
+    assert_eq!(home.wait(id), 0);
+    clock.advance(Duration::from_secs(3600 + 120));
+    wait_until("it is forgotten", LONG, || {
+        home.retrier(["status", &id.to_string()]).output().code == 3
+    });
+    assert_eq!(home.state(ahead), "succeeded", "its hour has not come");
+}
+
 /// The kernel's own word that the clock was set, put into the mouth of the timer: the daemon's clock is right, and the
 /// client's, which has stored the run, was a year ahead.
 #[track_caller]

@@ -130,24 +130,24 @@ pub fn log(settled: &Settled) {
     let how = match &transition.attempt {
         AttemptChange::Close {
             attempt, outcome, ..
-        } => format!("attempt {attempt}: {outcome}"),
+        } => format!(", attempt {attempt}: {outcome}"),
         AttemptChange::Open(attempt) | AttemptChange::Forget(attempt) => {
-            format!("attempt {attempt}")
+            format!(", attempt {attempt}")
         }
         AttemptChange::None => String::new(),
     };
     match (transition.note, &transition.state) {
         (Note::Failed, State::Failed { reason }) => {
-            tracing::error!("run {id} failed ({}), {how}", reason.word());
+            tracing::error!("run {id} failed ({}){how}", reason.word());
         }
-        (Note::Started, _) => tracing::debug!("run {id} started, {how}"),
-        (Note::Succeeded, _) => tracing::info!("run {id} succeeded, {how}"),
-        (Note::NeverStarted, _) => tracing::warn!("run {id} was not started, {how}"),
+        (Note::Started, _) => tracing::debug!("run {id} started{how}"),
+        (Note::Succeeded, _) => tracing::info!("run {id} succeeded{how}"),
+        (Note::NeverStarted, _) => tracing::warn!("run {id} was not started{how}"),
         (note, State::Waiting { due, .. }) => {
             let due = crate::json::rfc3339(*due).unwrap_or_default();
-            tracing::info!("run {id} {}, {how}, due {due}", words(note));
+            tracing::info!("run {id} {}{how}, due {due}", words(note));
         }
-        (note, _) => tracing::info!("run {id} {}, {how}", words(note)),
+        (note, _) => tracing::info!("run {id} {}{how}", words(note)),
     }
 }
 

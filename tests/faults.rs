@@ -6,4 +6,5 @@
 mod bad_database;
 mod clocks;
 mod daemons;
+mod identity;
 mod replaced;

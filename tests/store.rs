@@ -231,13 +231,35 @@ fn the_environment_is_never_shown() {
 fn an_empty_file_beside_a_log_is_a_damaged_database() {
     let home = Home::new();
     home.run(["--no-daemon-start", "--", "true"]);
+    let log = home.path("retrier.db-wal");
     fs::write(home.db(), "").unwrap();
-    for args in [&["list"][..], &["run", "--", "true"], &["daemon"]] {
-        let refused = home.retrier(args).output().exits(1);
-        assert!(refused.error_text().contains("damaged"), "{refused:?}");
+    let refused = |home: &Home| {
+        for args in [&["list"][..], &["run", "--", "true"], &["daemon"]] {
+            let refused = home.retrier(args).output().exits(1);
+            assert!(refused.error_text().contains("damaged"), "{refused:?}");
+        }
+        assert_eq!(fs::metadata(home.db()).unwrap().len(), 0);
+    };
+    refused(&home);
+    assert!(fs::metadata(&log).unwrap().len() > 0);
+    // As it is after one that had grown was cut.
+    fs::write(&log, "").unwrap();
+    refused(&home);
+}
+
+/// Without a daemon each call is the only one: it reads the whole log, and leaves it there.
+#[test]
+fn the_log_does_not_grow_with_the_calls() {
+    let home = Home::new();
+    let folder = folder(&home.path("of-calls"));
+    let length = || fs::metadata(folder.wal()).map_or(0, |found| found.len());
+    let mut longest = 0;
+    for _ in 0..200 {
+        store(&folder).submit(&spec(), NOW).unwrap();
+        longest = length().max(longest);
     }
-    assert_eq!(fs::metadata(home.db()).unwrap().len(), 0);
-    assert!(fs::metadata(home.path("retrier.db-wal")).unwrap().len() > 0);
+    assert!(longest < 2 << 20, "{longest} bytes");
+    assert_eq!(everything(&store(&folder)).len(), 200);
 }
 
 #[test]

@@ -18,6 +18,9 @@ use super::pass::Pass;
 use super::place;
 use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION};
 
+/// A write-ahead log of so many bytes is long enough.
+const WAL_MAX: u64 = 1 << 20;
+
 /// What a database is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -176,7 +179,18 @@ fn connect(folder: &Folder) -> Result<Connection, StoreError> {
         .execute_batch("PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF;")
         .map_err(sqlite)?;
     keep_wal(&connection);
+    limit_wal(&connection, folder).map_err(sqlite)?;
     Ok(connection)
+}
+
+/// A log that is kept goes on where it ended, and who opens it alone reads all of it: one that has
+/// grown is cut when the last connection closes, after its content is in the database.
+fn limit_wal(connection: &Connection, folder: &Folder) -> rusqlite::Result<()> {
+    let length = folder.wal().metadata().map_or(0, |found| found.len());
+    if length <= WAL_MAX {
+        return Ok(());
+    }
+    connection.execute_batch(&format!("PRAGMA journal_size_limit = {WAL_MAX};"))
 }
 
 /// The layout of the file: 0 when it is empty. Errors: it is not ours, or newer.

@@ -70,14 +70,14 @@ fn private(path: &Path) -> Result<bool, StoreError> {
     Err(not_private(path, fault))
 }
 
-/// An empty file whose log is not empty was a database once; SQLite would begin a new one there.
-/// The log is looked at first: who makes a database writes to the file before the log.
+/// An empty file that has a log was a database once; SQLite would begin a new one there. The log is
+/// looked at first: who makes a database writes to the file before there is a log.
 fn refuse_truncated(folder: &Folder) -> Result<(), StoreError> {
-    let length = |path: &Path| path.metadata().map_or(0, |found| found.len());
-    if length(&folder.wal()) > 0 && folder.database().exists() && length(folder.database()) == 0 {
+    let is_empty = |path: &Path| path.metadata().is_ok_and(|found| found.len() == 0);
+    if folder.wal().exists() && is_empty(folder.database()) {
         return Err(StoreError::Damaged {
             path: folder.database().to_owned(),
-            cause: "it is empty, and its log is not".to_owned(),
+            cause: "it is empty, and it has a log".to_owned(),
         });
     }
     Ok(())

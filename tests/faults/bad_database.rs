@@ -155,7 +155,7 @@ fn a_truncated_database_is_refused() {
     let home = prepared();
     home.run(["--no-daemon-start", "--", "true"]);
     fs::write(home.db(), "").expect("it can be written");
-    assert_refused(&home, "is damaged: it is empty, and its log is not", &[]);
+    assert_refused(&home, "is damaged: it is empty, and it has a log", &[]);
 }
 
 #[test]

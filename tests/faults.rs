@@ -4,6 +4,7 @@
 //! writes its start and its end elsewhere; every client call is written down with what it said.
 
 mod bad_database;
+mod client_kill;
 mod clocks;
 mod daemons;
 mod identity;

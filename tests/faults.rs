@@ -4,8 +4,13 @@
 //! writes its start and its end elsewhere; every client call is written down with what it said.
 
 mod bad_database;
+mod cancel_kill;
 mod client_kill;
+mod client_points;
 mod clocks;
+mod daemon_kill;
 mod daemons;
 mod identity;
+mod life;
 mod replaced;
+mod second_kill;

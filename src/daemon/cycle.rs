@@ -337,8 +337,12 @@ impl Daemon {
         failpoint::reach("retiring").map_err(system)?;
         self.doorbell.take_down(&self.folder).map_err(system)?;
         lock.release().map_err(system)?;
-        pass.map_or(Ok(()), Pass::commit)?;
-        failpoint::reach("retired").map_err(system)?;
+        // From here on another daemon may serve, so whatever fails, this one leaves; it has written
+        // nothing that could be lost.
+        let committed = pass.map_or(Ok(()), Pass::commit).map_err(ServeError::from);
+        if let Err(error) = committed.and(failpoint::reach("retired").map_err(system)) {
+            tracing::warn!("{error}");
+        }
         tracing::info!("nothing left to do");
         Ok(true)
     }

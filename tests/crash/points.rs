@@ -34,6 +34,17 @@ fn a_run_submitted_after_the_daemon_retired_and_before_it_left_is_run() {
     leaving.kill9();
 }
 
+/// From then on another daemon may hold the database.
+#[test]
+fn a_daemon_that_has_given_up_its_lock_leaves_whatever_fails() {
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    let daemon = home.retrier(["daemon", "--until-idle"]);
+    let said = daemon.crash("retired:1:err=EIO").output().error_text();
+    assert!(!said.contains("starting over"), "{said}");
+    assert_eq!(said.matches("INFO serving").count(), 1, "{said}");
+}
+
 /// The outcome is in the shim's file alone when its shim dies before the daemon has committed it: the file must
 /// outlive both, or a command that has succeeded is run again.
 #[test]

@@ -59,6 +59,11 @@ impl<'a> Attempt<'a> {
 
     /// Runs it to its end and gives the last stage. Errors: this process cannot wait any more.
     pub fn run(mut self, shim: &mut Shim) -> io::Result<Stage> {
+        // What was called off while the order was on its way is not started.
+        self.hear(shim, Some(Duration::ZERO))?;
+        if self.cause.is_some() {
+            return Ok(self.ending(self.outcome(), None, false));
+        }
         match start(self.order) {
             Ok(pid) => self.leader = pid,
             Err(Unstarted::Ours(error)) => {
@@ -108,17 +113,23 @@ impl<'a> Attempt<'a> {
             let times = [self.report_at, self.timeout_at, self.kill_at];
             let next = times.into_iter().flatten().min();
             let wait = next.map(|at| at.saturating_duration_since(clock::monotonic()));
-            let signals = shim.signals.as_fd();
-            let mut fds = vec![signals];
-            fds.extend(shim.daemon.as_ref().map(AsFd::as_fd));
-            let ready = poll::wait_readable(&fds, wait)?;
-            if ready[0] && shim.signals.take().iter().any(|number| *number != SIGCHLD) {
-                self.end(Cause::Interrupted);
-            }
-            if ready.get(1).is_some_and(|ready| *ready) {
-                self.listen(shim)?;
-            }
+            self.hear(shim, wait)?;
         }
+    }
+
+    /// Waits for a signal or a message, and does what it asks for.
+    fn hear(&mut self, shim: &mut Shim, wait: Option<Duration>) -> io::Result<()> {
+        let signals = shim.signals.as_fd();
+        let mut fds = vec![signals];
+        fds.extend(shim.daemon.as_ref().map(AsFd::as_fd));
+        let ready = poll::wait_readable(&fds, wait)?;
+        if ready[0] && shim.signals.take().iter().any(|number| *number != SIGCHLD) {
+            self.end(Cause::Interrupted);
+        }
+        if ready.get(1).is_some_and(|ready| *ready) {
+            self.listen(shim)?;
+        }
+        Ok(())
     }
 
     /// Takes all children that have ended. `true`: there are others.

@@ -5,6 +5,7 @@
 
 mod bad_database;
 mod cancel_kill;
+mod cancel_races;
 mod client_kill;
 mod client_points;
 mod clocks;

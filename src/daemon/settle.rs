@@ -5,10 +5,12 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use crate::model::{
-    AttemptChange, AttemptNumber, Event, Note, RunId, RunResult, State, Timestamp, Transition, next,
+    AttemptChange, AttemptNumber, Event, Note, Run, RunId, RunResult, State, Timestamp, Transition,
+    next,
 };
 use crate::shim::record::Ending;
 use crate::store::{Facts, Folder, Pass, StoreError, Stream};
+use crate::sys::failpoint;
 
 use super::slots::Key;
 
@@ -62,7 +64,13 @@ pub fn settle(
         What::Ended(ending) => ending.ended_at.min(now.plus(ROUNDED_UP)),
         What::NeverStarted | What::Lost => now,
     };
-    let Ok(transition) = next(&run, &event(finding, at)) else {
+    let event = event(finding, at);
+    let transition = if failpoint::has_bug("cancel_can_flip") {
+        next(&not_canceled(&run), &event)
+    } else {
+        next(&run, &event)
+    };
+    let Ok(transition) = transition else {
         return Ok(None);
     };
     let return_value = match (&transition.state, &finding.what) {
@@ -81,6 +89,18 @@ pub fn settle(
     };
     let applied = pass.apply(id, &run, &transition, at, facts)?;
     Ok(applied.then_some(Settled { id, transition }))
+}
+
+/// The run as it was before its cancel, for a deliberate bug.
+fn not_canceled(run: &Run) -> Run {
+    let mut run = run.clone();
+    if let State::Canceled {
+        open: Some(attempt),
+    } = run.state
+    {
+        run.state = State::Running { attempt };
+    }
+    run
 }
 
 fn event(finding: &Finding, at: Timestamp) -> Event {

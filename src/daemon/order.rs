@@ -11,6 +11,12 @@ use crate::sys::spawn::path_bytes;
 
 use super::slots::Key;
 
+/// The variable with the key that is the same in all attempts of a run, and in no other run.
+const KEY: &str = "RETRIER_IDEMPOTENCY_KEY";
+
+/// The variable with the number of the attempt.
+const ATTEMPT: &str = "RETRIER_ATTEMPT";
+
 /// Why no order could be made.
 #[derive(Debug)]
 pub enum OrderError {
@@ -51,15 +57,14 @@ fn variables(folder: &Folder, name: &str, key: Key, launch: &Launch) -> Environm
     let mut variables = Environment::default();
     let mut set = |key: &str, value: &[u8]| variables.push(key.as_bytes(), value);
     set("RETRIER_RUN_ID", key.run.to_string().as_bytes());
-    set("RETRIER_ATTEMPT", key.attempt.to_string().as_bytes());
+    set(ATTEMPT, key.attempt.to_string().as_bytes());
     let max = launch.run.max_attempts().map_or(String::new(), number);
     set("RETRIER_MAX_ATTEMPTS", max.as_bytes());
     set(
         "RETRIER_LAST_ATTEMPT",
         flag(launch.run.is_last_attempt()).as_bytes(),
     );
-    let idempotency_key = format!("{name}-{}", key.run);
-    set("RETRIER_IDEMPOTENCY_KEY", idempotency_key.as_bytes());
+    set(KEY, idempotency_key(name, key).as_bytes());
     let previous = launch
         .previous
         .as_ref()
@@ -75,6 +80,19 @@ fn variables(folder: &Folder, name: &str, key: Key, launch: &Launch) -> Environm
         set("RETRIER_RESULT", result.as_bytes());
     }
     variables
+}
+
+fn idempotency_key(name: &str, key: Key) -> String {
+    format!("{name}-{}", key.run)
+}
+
+/// The variables by which the processes of attempt `key` are known, as they stand in their
+/// environments: no other attempt has both. `name` is the database's.
+pub fn marks(name: &str, key: Key) -> Vec<Vec<u8>> {
+    vec![
+        format!("{KEY}={}", idempotency_key(name, key)).into_bytes(),
+        format!("{ATTEMPT}={}", key.attempt).into_bytes(),
+    ]
 }
 
 /// The file with the input of this digest, made when it is not there. One of another length was cut

@@ -10,13 +10,19 @@ use crate::shim::handle::{Evidence, Press, evidence, is_locked, press_leftover};
 use crate::store::{OpenAttempt, StoreError};
 use crate::sys::failpoint;
 use crate::sys::identity::{Liveness, terminate};
+use crate::sys::process::{self, Found};
 
 use super::cycle::{Daemon, WATCHED, token};
+use super::order::marks;
 use super::settle::{Finding, What};
 use super::slots::Key;
 
-/// How often what a killed shim has left is looked for.
+/// How soon what a killed shim has left is looked for again; each look after that takes twice as
+/// long to come, because it reads all of /proc.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The longest time between two looks.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// How often the lock of a shim in another pid namespace is looked at.
 const LOCK_AGAIN: Duration = Duration::from_secs(1);
@@ -30,11 +36,15 @@ pub struct Watched {
     told: bool,
 }
 
-/// A lost attempt of which processes are left: they are ended before it is settled.
+/// A lost attempt of which processes may be left: they are ended before it is settled.
 #[derive(Debug)]
 pub struct Remnant {
     open: OpenAttempt,
-    kill_at: Instant,
+    /// When its grace is over; none before it was asked to end.
+    kill_at: Option<Instant>,
+    look_at: Instant,
+    /// How long the next look but one is away from the next.
+    pace: Duration,
 }
 
 impl Daemon {
@@ -127,8 +137,8 @@ impl Daemon {
         }
     }
 
-    /// The shim of an open attempt is gone: reads what it has left, and ends what is left of a
-    /// lost one before it is settled. Says what became of it.
+    /// The shim of an open attempt is gone: reads what it has recorded. What is left of a lost one
+    /// is ended before that is settled. Says what became of it.
     pub(super) fn bury(&mut self, open: OpenAttempt) -> What {
         let path = self.folder.shims().join(&open.file);
         let same_boot = open.shim.boot_id == self.world.boot_id;
@@ -144,14 +154,9 @@ impl Daemon {
         };
         let pressed = same_world && !failpoint::has_bug("ignores_leftovers");
         if matches!(what, What::Lost) && pressed {
-            let left = press_leftover(&path, &open.shim, Press::Terminate);
-            if left.unwrap_or_else(|error| self.cannot_look(&error)) {
-                let now = clock::monotonic();
-                let kill_at = now.checked_add(open.grace).unwrap_or(now);
-                tracing::warn!("run {} lost its shim, ending what it left", open.run);
-                self.remnants.push(Remnant { open, kill_at });
-                return what;
-            }
+            self.remnants.push(Remnant::new(open, clock::monotonic()));
+            self.look_at = None;
+            return what;
         }
         self.find_gone(open, what.clone());
         what
@@ -168,23 +173,46 @@ impl Daemon {
         self.find(Finding { key, what });
     }
 
-    /// Looks what is left of lost attempts, and kills it when its grace is over.
-    fn press_remnants(&mut self) {
-        let now = clock::monotonic();
-        for remnant in std::mem::take(&mut self.remnants) {
-            let path = self.folder.shims().join(&remnant.open.file);
-            let press = if remnant.kill_at <= now {
-                Press::Kill
-            } else {
-                Press::Look
+    /// Ends what is left of lost attempts, and settles those of which nothing is.
+    fn press_remnants(&mut self, now: Instant) {
+        let (due, later) = std::mem::take(&mut self.remnants)
+            .into_iter()
+            .partition(|remnant| remnant.look_at <= now);
+        self.remnants = later;
+        // Read once for all of them: what is born later has a parent that is seen here.
+        let seen = if due.is_empty() {
+            Ok(Vec::new())
+        } else {
+            process::all()
+        };
+        for mut remnant in due {
+            let press = remnant.next_press(now);
+            let left = match &seen {
+                Ok(seen) => self.press(&remnant.open, seen, press),
+                Err(error) => Err(io::Error::from(error.kind())),
             };
-            let left = press_leftover(&path, &remnant.open.shim, press);
-            if left.unwrap_or_else(|error| self.cannot_look(&error)) {
-                self.remnants.push(remnant);
-            } else {
+            // As long as nothing can be seen, something may be alive.
+            let left = left.unwrap_or_else(|error| {
+                tracing::warn!("cannot look for processes: {error}");
+                true
+            });
+            if !left {
                 self.find_gone(remnant.open, What::Lost);
+                continue;
             }
+            if press == Press::Terminate {
+                let run = remnant.open.run;
+                tracing::warn!("run {run} lost its shim, ending what it left");
+            }
+            self.remnants.push(remnant);
         }
+    }
+
+    fn press(&self, open: &OpenAttempt, seen: &[Found], press: Press) -> io::Result<bool> {
+        let (run, attempt) = (open.run, open.attempt);
+        let marks = marks(&self.name, Key { run, attempt });
+        let path = self.folder.shims().join(&open.file);
+        press_leftover(&path, &open.shim, &marks, seen, press)
     }
 
     /// Looks at the shims that only their locks tell of.
@@ -204,19 +232,45 @@ impl Daemon {
     /// Looks at what no descriptor tells of, when it is time to.
     pub(super) fn look_again(&mut self, now: Instant) {
         if self.look_at.is_none_or(|at| at <= now) {
-            self.press_remnants();
+            self.press_remnants(now);
             self.look_at_locks();
             let foreign = self.watched.values().any(|watched| watched.pidfd.is_none());
-            let remnants = (!self.remnants.is_empty()).then_some(LOOK_AGAIN);
-            let after = remnants.or(foreign.then_some(LOCK_AGAIN));
-            self.look_at = after.and_then(|after| now.checked_add(after));
+            let locks = foreign.then(|| now.checked_add(LOCK_AGAIN)).flatten();
+            let remnants = self.remnants.iter().map(|remnant| remnant.look_at);
+            self.look_at = remnants.chain(locks).min();
+        }
+    }
+}
+
+impl Remnant {
+    fn new(open: OpenAttempt, now: Instant) -> Self {
+        Self {
+            open,
+            kill_at: None,
+            look_at: now,
+            pace: LOOK_AGAIN,
         }
     }
 
-    /// As long as nothing can be seen, something may be alive.
-    fn cannot_look(&self, error: &io::Error) -> bool {
-        tracing::warn!("cannot look for processes: {error}");
-        true
+    /// What to do at `now`; plans the next look too.
+    fn next_press(&mut self, now: Instant) -> Press {
+        let (press, kill_at) = match self.kill_at {
+            None => (
+                Press::Terminate,
+                now.checked_add(self.open.grace).unwrap_or(now),
+            ),
+            Some(at) if now < at => (Press::Look, at),
+            Some(at) => (Press::Kill, at),
+        };
+        self.kill_at = Some(kill_at);
+        // Each look takes longer to come than the one before, but the end of the grace is kept.
+        self.look_at = now.checked_add(self.pace).unwrap_or(now);
+        self.pace = (self.pace * 2).min(LOOK_AGAIN_MAX);
+        if now < kill_at && kill_at <= self.look_at {
+            self.look_at = kill_at;
+            self.pace = LOOK_AGAIN;
+        }
+        press
     }
 }
 

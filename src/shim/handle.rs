@@ -10,7 +10,8 @@ use crate::clock;
 use crate::model::{AttemptNumber, RunId};
 use crate::sys::files::{append_private, create_private, remove_if_there, reserve};
 use crate::sys::identity::{ProcessIdentity, World, open_child};
-use crate::sys::process::left_of;
+use crate::sys::leftover::{Traces, left_of};
+use crate::sys::process::Found;
 use crate::sys::socket::{message_pair, receive_message, send_message};
 use crate::sys::spawn::OwnProgram;
 use crate::sys::{failpoint, lock};
@@ -175,13 +176,31 @@ pub enum Press {
     Kill,
 }
 
-/// Ends what a shim that was killed has left: the processes of its session, and those that hold
-/// its file. `true`: some are left. The shim must have lived in this boot and pid namespace.
-pub fn press_leftover(path: &Path, shim: &ProcessIdentity, press: Press) -> io::Result<bool> {
-    let Some(file) = open_existing(path)? else {
-        return Ok(false);
-    };
-    let left = left_of(shim, &file)?;
+/// Ends what a shim that was killed has left of the attempt that it ran: the processes of its
+/// session, those that hold its file's lock, and those with `marks` in their environment, among
+/// the `seen`. `true`: some are left. The shim must have lived in this boot and pid namespace.
+pub fn press_leftover(
+    path: &Path,
+    shim: &ProcessIdentity,
+    marks: &[Vec<u8>],
+    seen: &[Found],
+    press: Press,
+) -> io::Result<bool> {
+    // Without the file, which somebody may have removed, there is less to go by.
+    let file = open_existing(path)?;
+    let record = file.as_ref().map(record::read).transpose()?.flatten();
+    let left = left_of(
+        seen,
+        &Traces {
+            leader: shim,
+            file: file.as_ref(),
+            group: record.and_then(|record| match record.stage {
+                Stage::Running { pid, .. } => Some(pid),
+                Stage::Starting | Stage::Ended(_) | Stage::NotStarted { .. } => None,
+            }),
+            marks,
+        },
+    )?;
     for one in &left {
         match press {
             Press::Look => {}
@@ -189,7 +208,8 @@ pub fn press_leftover(path: &Path, shim: &ProcessIdentity, press: Press) -> io::
             Press::Kill => one.kill(),
         }
     }
-    Ok(!left.is_empty() || lock::is_held(&file)?)
+    let held = file.as_ref().map_or(Ok(false), lock::is_held)?;
+    Ok(!left.is_empty() || held)
 }
 
 fn open_existing(path: &Path) -> io::Result<Option<File>> {

@@ -7,6 +7,7 @@ pub mod failpoint;
 pub mod files;
 pub mod filesystem;
 pub mod identity;
+pub mod leftover;
 pub mod lock;
 pub mod poll;
 pub mod process;

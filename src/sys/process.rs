@@ -4,8 +4,6 @@ use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -14,8 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, setsid};
 use rustix::process::{WaitOptions, wait};
 
-use super::failpoint::has_bug;
-use super::identity::{self, ProcessIdentity, ProcessStat};
+use super::identity::{self, ProcessStat};
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,42 +157,6 @@ pub fn descendants(root: i32) -> io::Result<Family> {
         at += 1;
     }
     Ok(found)
-}
-
-/// The living processes of the session that `leader` led, and those that have inherited its lock on
-/// `file`; who has opened that file by himself, a backup or `tail -f`, is a bystander.
-///
-/// A session keeps its leader's number from being given away; when another process has it now, the
-/// session is gone, and what bears its number is a stranger's.
-pub fn left_of(leader: &ProcessIdentity, file: &File) -> io::Result<Vec<Found>> {
-    let wanted = file.metadata()?;
-    let key = (wanted.dev(), wanted.ino());
-    let own = std::process::id() as i32;
-    let mut found = all()?;
-    let reused = |one: &Found| one.pid == leader.pid && one.stat.start != leader.start;
-    let same = !found.iter().any(reused) || has_bug("trusts_bare_sessions");
-    let session = same.then_some(leader.pid);
-    found.retain(|one| {
-        let member = Some(one.stat.session) == session;
-        one.pid != own && (member || holds(one.pid, key).unwrap_or(false))
-    });
-    Ok(found)
-}
-
-fn holds(pid: i32, key: (u64, u64)) -> io::Result<bool> {
-    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
-        let entry = entry?;
-        let target = fs::metadata(entry.path());
-        if target.is_ok_and(|target| (target.dev(), target.ino()) == key) {
-            // proc_pid_fdinfo(5): it shows the locks of this open file description.
-            let path = Path::new(&format!("/proc/{pid}/fdinfo")).join(entry.file_name());
-            let info = fs::read_to_string(path)?;
-            if info.lines().any(|line| line.starts_with("lock:")) {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }
 
 /// Makes this process the leader of a new session without a terminal. A process that leads one

@@ -13,5 +13,6 @@ mod daemon_kill;
 mod daemons;
 mod identity;
 mod life;
+mod remains;
 mod replaced;
 mod second_kill;

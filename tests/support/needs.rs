@@ -19,6 +19,8 @@ pub enum Need {
     Script,
     /// The `flock` program: the tripwire against two attempts at once.
     Flock,
+    /// The `bash` program: a command that closes every descriptor.
+    Bash,
     /// The `strace` program, and leave to trace: a kill at each system call.
     Strace,
     /// Being root: other users' files, namespaces, limits of other users.
@@ -31,11 +33,12 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which they are reported.
-    pub const ALL: [Need; 8] = [
+    pub const ALL: [Need; 9] = [
         Need::Curl,
         Need::Nohup,
         Need::Script,
         Need::Flock,
+        Need::Bash,
         Need::Strace,
         Need::Root,
         Need::Namespaces,
@@ -49,6 +52,7 @@ impl Need {
             Need::Nohup => program("nohup").is_some(),
             Need::Script => program("script").is_some(),
             Need::Flock => program("flock").is_some(),
+            Need::Bash => program("bash").is_some(),
             Need::Strace => works("strace -o /dev/null true"),
             Need::Root => works("test \"$(id -u)\" = 0"),
             Need::Namespaces => works("unshare --pid --mount --fork --mount-proc true"),
@@ -68,6 +72,9 @@ impl Need {
             }
             Need::Flock => {
                 "flock is missing (never two at once); install it with apt-get install util-linux"
+            }
+            Need::Bash => {
+                "bash is missing (commands that close all descriptors); install it with apt-get install bash"
             }
             Need::Strace => {
                 "strace does not work (kills at each system call); install it with apt-get install strace"

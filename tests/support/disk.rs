@@ -6,9 +6,12 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
+
+use super::wait::wait_until;
 
 /// An ext4 filesystem in a file, mounted through a loop device. See [`super::Need::LoopMount`].
 #[derive(Debug)]
@@ -60,6 +63,12 @@ impl Disk {
     #[track_caller]
     pub fn free(&self) {
         fs::remove_file(self.path("ballast")).expect("the ballast is there");
+        // What is removed is room only once the journal has it.
+        let probe = self.path("probe");
+        wait_until("there is room", Duration::from_secs(20), || {
+            fs::write(&probe, [0; 1 << 16]).is_ok()
+        });
+        fs::remove_file(probe).expect("it was written");
     }
 
     /// Cuts the power: from here on nothing reaches the disk, not even the journal (EXT4_IOC_SHUTDOWN with
@@ -78,6 +87,11 @@ impl Disk {
     #[track_caller]
     pub fn power_on(&self) {
         system("umount", [&self.at]);
+        // A mount namespace that was made meanwhile may keep the old one mounted, and a second mount of the same image
+        // would be as dead.
+        let copy = self.image.with_extension("copy");
+        fs::copy(&self.image, &copy).expect("the temp folder can be written");
+        fs::rename(&copy, &self.image).expect("the temp folder can be written");
         self.mount_again();
     }
 

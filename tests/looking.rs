@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{Home, wait_until};
@@ -193,4 +194,32 @@ fn what_is_not_utf8_is_base64_in_json() {
     );
     assert_eq!(run["result"]["return_value"], json!({"base64": "//4="}));
     assert!(run["cwd"]["base64"].is_string(), "{}", run["cwd"]);
+}
+
+#[test]
+fn a_look_shows_one_moment_whatever_is_forgotten_meanwhile() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    for look in [
+        &["status", "--json"][..],
+        &["wait", "--json"],
+        &["list", "--json"],
+    ] {
+        let id = home.run(["--", "true"]);
+        assert_eq!(home.wait(id), 0);
+        let text = id.to_string();
+        let named = look[0] != "list";
+        let args = look.iter().copied().chain(named.then_some(text.as_str()));
+        let slow = home.retrier(args).crash("read_attempts:1:stop").spawn();
+        let stat = format!("/proc/{}/stat", slow.pid());
+        wait_until("it stands between its two reads", LONG, || {
+            fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+        });
+        home.retrier(["cleanup", &text]).output().ok();
+        slow.signal(Signal::SIGCONT);
+        let seen = slow.wait().ok().json();
+        assert_eq!(seen["id"], id);
+        let attempts = seen["attempts"].as_array().map(Vec::len);
+        assert_eq!(attempts, Some(1), "{}: {seen}", look[0]);
+    }
 }

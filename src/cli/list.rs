@@ -26,9 +26,22 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
             limit => limit.saturating_add(1),
         },
     };
-    let mut records = store.read().list(&filter, now)?;
-    if args.limit > 0 && records.len() > args.limit as usize {
-        records.truncate(args.limit as usize);
+    let mut lines = String::new();
+    let mut more = false;
+    let records = store.at_once(|read| {
+        let mut records = read.list(&filter, now)?;
+        if args.limit > 0 {
+            more = records.len() > args.limit as usize;
+            records.truncate(args.limit as usize);
+        }
+        for record in records.iter().filter(|_| args.json) {
+            let attempts = read.attempts(record.id)?;
+            lines.push_str(&document::run(record, &attempts, now).to_string());
+            lines.push('\n');
+        }
+        Ok(records)
+    })?;
+    if more {
         out::note(&format!(
             "there are more than {} runs; --limit 0 lists all",
             args.limit
@@ -38,12 +51,6 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
         store.sync()?;
     }
     if args.json {
-        let mut lines = String::new();
-        for record in &records {
-            let attempts = store.read().attempts(record.id)?;
-            lines.push_str(&document::run(record, &attempts, now).to_string());
-            lines.push('\n');
-        }
         return out::bytes(lines.as_bytes());
     }
     let terminal = io::stdout().is_terminal();

@@ -25,8 +25,7 @@ pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
 }
 
 fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> anyhow::Result<u8> {
-    let record = store.read().record(id)?;
-    let attempts = store.read().attempts(id)?;
+    let (record, attempts) = store.at_once(|read| read.page(id))?;
     if record.run.state.is_final() {
         // Told is kept: the ending may have been committed a moment ago.
         store.sync()?;

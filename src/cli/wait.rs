@@ -97,8 +97,7 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
 
 /// Tells of run `id`, which has ended.
 fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::Result<u8> {
-    let record = store.read().record(id)?;
-    let attempts = store.read().attempts(id)?;
+    let (record, attempts) = store.at_once(|read| read.page(id))?;
     // The ending may have been committed a moment ago.
     store.sync()?;
     let last = attempts.last();
@@ -180,8 +179,8 @@ fn several(client: &Client, ids: &[RunId], manner: Manner) -> anyhow::Result<u8>
 }
 
 fn tell(store: &Store, id: RunId, manner: Manner) -> anyhow::Result<u8> {
-    let record = match store.read().record(id) {
-        Ok(record) => record,
+    let (record, attempts) = match store.at_once(|read| read.page(id)) {
+        Ok(page) => page,
         Err(error @ crate::store::StoreError::NoRun { .. }) => {
             out::failure(error.into());
             return Ok(code::FAILED);
@@ -191,7 +190,6 @@ fn tell(store: &Store, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let now = clock::now();
     store.sync()?;
     if manner.json {
-        let attempts = store.read().attempts(id)?;
         out::line(&document::run(&record, &attempts, now).to_string())?;
     } else {
         out::line(&format!("{id} {}", record.run.state.status(now).word()))?;

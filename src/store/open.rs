@@ -16,6 +16,7 @@ use super::error::StoreError;
 use super::folder::Folder;
 use super::pass::Pass;
 use super::place;
+use super::read::Reader;
 use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION};
 
 /// A write-ahead log of so many bytes is long enough.
@@ -139,6 +140,18 @@ impl Store {
             return Err(StoreError::Newer { path, found, known });
         }
         Ok(Pass::new(transaction, path))
+    }
+
+    /// Lets `look` see one moment: nothing changes between its reads. It may do nothing but read,
+    /// because the log cannot be reset meanwhile.
+    pub fn at_once<T>(
+        &self,
+        look: impl FnOnce(Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let begun = self.connection.unchecked_transaction();
+        let path = self.folder.database();
+        let _moment = begun.map_err(|error| StoreError::from_sqlite(path, error))?;
+        look(self.read())
     }
 
     /// The version of the SQLite library in this program.

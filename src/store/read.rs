@@ -9,6 +9,7 @@ use crate::model::spec::split_nul;
 use crate::model::{
     AttemptNumber, Environment, Outcome, Policy, Run, RunId, RunResult, State, Status, Timestamp,
 };
+use crate::sys::failpoint;
 
 use super::error::StoreError;
 use super::open::Store;
@@ -124,8 +125,15 @@ impl<'a> Reader<'a> {
         self.found(id, found)
     }
 
+    /// The run `id` as people see it, with its attempts.
+    pub fn page(&self, id: RunId) -> Result<(RunRecord, Vec<AttemptRecord>), StoreError> {
+        Ok((self.record(id)?, self.attempts(id)?))
+    }
+
     /// The attempts of run `id`, oldest first.
     pub fn attempts(&self, id: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
+        let reached = failpoint::reach("read_attempts");
+        reached.map_err(|error| StoreError::from_io(self.path, error))?;
         self.rows(
             "SELECT number, started_at, ended_at, pid, outcome, retry_delay_ms FROM attempt \
              WHERE run_id = ?1 ORDER BY number",

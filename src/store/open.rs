@@ -209,10 +209,14 @@ fn limit_wal(connection: &Connection, folder: &Folder) -> rusqlite::Result<()> {
 /// The layout of the file: 0 when it is empty. Errors: it is not ours, or newer.
 fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let sqlite = |error| StoreError::from_sqlite(path, error);
+    // One moment: another process may be making the layout.
+    let _moment = connection.unchecked_transaction().map_err(sqlite)?;
     let found = layout(connection).map_err(sqlite)?;
     let application: i64 = connection
         .pragma_query_value(None, "application_id", |row| row.get(0))
         .map_err(sqlite)?;
+    let reached = failpoint::reach("store_identifying");
+    reached.map_err(|error| StoreError::from_io(path, error))?;
     let tables: i64 = match (application, found) {
         (APPLICATION_ID, _) => 0,
         (0, 0) => connection

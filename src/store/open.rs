@@ -129,9 +129,12 @@ impl Store {
     /// Begins a transaction that may write: waits for other writers first.
     pub fn begin(&mut self) -> Result<Pass<'_>, StoreError> {
         let path = self.folder.database().to_owned();
-        let begun = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate);
+        let behavior = if failpoint::has_bug("begins_deferred") {
+            TransactionBehavior::Deferred
+        } else {
+            TransactionBehavior::Immediate
+        };
+        let begun = self.connection.transaction_with_behavior(behavior);
         let transaction = begun.map_err(|error| StoreError::from_sqlite(&path, error))?;
         // A newer program may have changed the layout since this one has opened the database.
         let found = layout(&transaction).map_err(|error| StoreError::from_sqlite(&path, error))?;

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -142,6 +143,19 @@ impl Home {
         processes::belonging_to(self.folder.path(), &self.db)
     }
 
+    /// The daemon that says that it holds the database, if there is one.
+    pub fn holder(&self) -> Option<OwnedFd> {
+        let text = fs::read(self.beside("lock")).ok()?;
+        let holder: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        let pid = i32::try_from(holder["process"]["pid"].as_i64()?).ok()?;
+        processes::open_daemon(pid, self.folder.path(), &self.db)
+    }
+
+    /// What the daemons that nobody looks at have logged.
+    pub fn daemon_log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.beside("daemon.log")).unwrap_or_default()).into()
+    }
+
     /// Asserts that all of them are gone, or leave by themselves within some seconds.
     #[track_caller]
     pub fn assert_no_process_left(&self) {
@@ -174,8 +188,15 @@ impl Home {
         command
     }
 
+    /// A path in the folder that belongs to the database.
+    fn beside(&self, name: &str) -> PathBuf {
+        let mut folder = self.db.clone().into_os_string();
+        folder.push(".d");
+        PathBuf::from(folder).join(name)
+    }
+
     /// Ends every process: daemons first, because they would start others. Whether all are gone.
-    fn end_processes(&self) -> bool {
+    pub fn end_processes(&self) -> bool {
         let folder = self.folder.path();
         let daemons_gone = holds_within(LIMIT, || {
             let daemons = self.processes().into_iter().filter(Process::is_daemon);
@@ -193,9 +214,7 @@ impl Home {
         reason = "what the daemons said explains a failed test"
     )]
     fn print_daemon_logs(&self) {
-        let mut folder = self.db.clone().into_os_string();
-        folder.push(".d/daemon.log");
-        for file in [self.path("daemon.err"), folder.into()] {
+        for file in [self.path("daemon.err"), self.beside("daemon.log")] {
             if let Ok(text) = fs::read(&file) {
                 eprintln!("--- {}\n{}", file.display(), String::from_utf8_lossy(&text));
             }

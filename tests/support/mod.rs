@@ -38,4 +38,4 @@ pub use journal::{Entry, Journal, Mark};
 pub use needs::{Need, skip};
 pub use processes::Process;
 pub use seed::seeded;
-pub use wait::{Limit, holds_within, wait_until};
+pub use wait::{Limit, holds_within, wait_until, wall_ns};

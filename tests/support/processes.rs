@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -33,15 +34,25 @@ impl Process {
 
     /// Ends it with SIGKILL, if the pid still is a process of this folder.
     pub(super) fn end(&self, folder: &Path, db: &Path) {
-        let pid = Pid::from_raw(self.pid).expect("a pid is not 0");
-        // The order matters: the pidfd first, then the look, so that both are about one process.
-        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
-            && belongs(self.pid, folder, db)
-        {
+        if let Some(pidfd) = open(self.pid, folder, db) {
             // It may have ended by itself.
             pidfd_send_signal(&pidfd, Signal::KILL).ok();
         }
     }
+}
+
+/// The process of this pid, if it is one of this folder.
+fn open(pid: i32, folder: &Path, db: &Path) -> Option<OwnedFd> {
+    // The order matters: the pidfd first, then the look, so that both are about one process.
+    let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    belongs(pid, folder, db).then_some(pidfd)
+}
+
+/// The process of this pid, if it is a daemon of this folder.
+pub(super) fn open_daemon(pid: i32, folder: &Path, db: &Path) -> Option<OwnedFd> {
+    let pidfd = open(pid, folder, db)?;
+    let cmdline = cmdline(pid);
+    Process { pid, cmdline }.is_daemon().then_some(pidfd)
 }
 
 /// Every living process that has the database in its environment or arguments, or a file of the folder open.

@@ -1,7 +1,7 @@
 //! Waiting for a condition, never for a guessed time: the only reader of the clock and the only sleeper of the tests.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const POLL: Duration = Duration::from_millis(10);
 
@@ -52,4 +52,12 @@ pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> boo
         }
         thread::sleep(POLL);
     }
+}
+
+/// Wall time in nanoseconds since 1970, as `date +%s%N` has it.
+#[expect(clippy::disallowed_methods, reason = "compared with what `date` says")]
+pub fn wall_ns() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since = since.expect("it is after 1970");
+    i64::try_from(since.as_nanos()).expect("it is before 2262")
 }

@@ -15,6 +15,7 @@ mod daemons;
 mod identity;
 mod kill_loop;
 mod life;
+mod load;
 mod power;
 mod remains;
 mod replaced;

@@ -74,7 +74,9 @@ impl Sweep {
     }
 
     fn on_database(&self, call: Call) -> Call {
-        call.env("RETRIER_DB", &self.db)
+        // cargo names folders in which the loader would look for each library.
+        call.env("LD_LIBRARY_PATH", "")
+            .env("RETRIER_DB", &self.db)
             .env("RETRIER_BUG", self.bug)
     }
 

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use crate::support::{Call, Home, Need, skip};
+use crate::crash::tools::LONG;
+use crate::support::{Call, Home, Need, skip, wait_until};
 
 /// What a run does: it writes down its number and the mark of its call.
 const COMMAND: &str = r#"echo "$RETRIER_RUN_ID $1" >>"$0""#;
@@ -314,8 +315,11 @@ fn a_call_killed_while_it_starts_a_daemon_keeps_what_it_has_said() {
         let before = &trace[..=at];
         let nth = before.iter().filter(|line| name_of(line) == Some(name));
         let nth = nth.count().try_into().expect("a short trace");
-        let stop = sweep.home.retrier(["daemon", "stop"]);
-        sweep.on_database(stop).output().ok();
+        // One that has just taken the lock cannot be told yet.
+        wait_until("the daemon before has left", LONG, || {
+            let stop = sweep.home.retrier(["daemon", "stop"]);
+            sweep.on_database(stop).output().code == 0
+        });
         sweep.end_log();
         sweep.kill_at(name, nth, "");
     }

@@ -12,6 +12,7 @@ mod clocks;
 mod crowd;
 mod daemon_kill;
 mod daemons;
+mod full_disk;
 mod identity;
 mod kill_loop;
 mod life;

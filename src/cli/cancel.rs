@@ -3,8 +3,8 @@
 use anyhow::bail;
 
 use crate::clock;
-use crate::model::{Event, HookChange, Refusal, RunId, next};
-use crate::store::{Facts, Store};
+use crate::model::{Event, HookChange, Refusal, Run, RunId, Timestamp, Transition, next};
+use crate::store::{Facts, Store, StoreError};
 use crate::sys::failpoint;
 
 use super::args::CancelArgs;
@@ -52,25 +52,19 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     let mut ring = client.ring();
     ring.mark_changed(&[id]);
     let now = clock::now();
-    let pass = store.begin()?;
-    let run = pass.read().run(id)?;
-    let transition = match next(&run, &Event::Cancel { at: now }) {
+    let transition = match store.with_room(|store| commit(store, id, now))? {
         Ok(transition) => transition,
-        Err(Refusal::AlreadyCanceled) => {
-            drop(pass);
+        Err((Refusal::AlreadyCanceled, _)) => {
             // The cancel before this one may not be on the disk yet.
             store.sync()?;
             return Ok(Canceled::Before);
         }
-        Err(Refusal::AlreadyEnded | Refusal::Stale | Refusal::NotDue) => {
+        Err((Refusal::AlreadyEnded | Refusal::Stale | Refusal::NotDue, run)) => {
             let word = run.state.status(now).word();
             let message = format!("run {id} has ended before: {word}");
             bail!(Failure::new(code::STATE, message));
         }
     };
-    pass.apply(id, &run, &transition, now, Facts::None)?;
-    failpoint::reach("cancel_before_commit")?;
-    pass.commit()?;
     failpoint::reach("cancel_committed")?;
     store.sync()?;
     let rung = ring.is_connected();
@@ -85,4 +79,23 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     } else {
         Canceled::Now
     })
+}
+
+/// Writes the cancel down, or gives the run as it is and why it cannot be canceled.
+fn commit(
+    store: &mut Store,
+    id: RunId,
+    now: Timestamp,
+) -> Result<Result<Transition, (Refusal, Run)>, StoreError> {
+    let pass = store.begin()?;
+    let run = pass.read().run(id)?;
+    let transition = match next(&run, &Event::Cancel { at: now }) {
+        Ok(transition) => transition,
+        Err(refusal) => return Ok(Err((refusal, run))),
+    };
+    pass.apply(id, &run, &transition, now, Facts::None)?;
+    let reached = failpoint::reach("cancel_before_commit");
+    reached.map_err(|error| pass.trouble(error))?;
+    pass.commit()?;
+    Ok(Ok(transition))
 }

@@ -4,8 +4,8 @@ use anyhow::bail;
 
 use crate::clock;
 use crate::daemon::upkeep::{RUNS_MAX, empty_trash};
-use crate::model::RunId;
-use crate::store::{Removed, Store};
+use crate::model::{RunId, Status, Timestamp};
+use crate::store::{RUNS_WITHOUT_ROOM, Removed, Store, StoreError};
 use crate::sys::failpoint;
 
 use super::args::CleanupArgs;
@@ -26,16 +26,7 @@ pub fn cleanup(client: &Client, args: &CleanupArgs) -> anyhow::Result<u8> {
     let codes = match args.older_than {
         Some(age) => {
             let before = clock::now().minus(age);
-            let mut forgotten = 0;
-            loop {
-                let pass = store.begin()?;
-                let swept = pass.expire(before, args.state, RUNS_MAX)?;
-                pass.commit()?;
-                forgotten += swept.runs;
-                if !swept.more {
-                    break;
-                }
-            }
+            let forgotten = sweep(store, before, args.state)?;
             out::note_to_terminal(&format!("forgot {forgotten} runs"));
             vec![code::DONE]
         }
@@ -51,11 +42,28 @@ pub fn cleanup(client: &Client, args: &CleanupArgs) -> anyhow::Result<u8> {
     Ok(first_of(&codes))
 }
 
+/// Forgets all runs that ended before `before`; says how many.
+fn sweep(store: &mut Store, before: Timestamp, state: Option<Status>) -> anyhow::Result<usize> {
+    let (mut forgotten, mut limit) = (0, RUNS_MAX);
+    loop {
+        let swept = match store.forget(|pass| pass.expire(before, state, limit)) {
+            Err(StoreError::Full { .. }) if limit > RUNS_WITHOUT_ROOM => {
+                limit = RUNS_WITHOUT_ROOM;
+                continue;
+            }
+            other => other?,
+        };
+        forgotten += swept.runs;
+        if !swept.more {
+            return Ok(forgotten);
+        }
+    }
+}
+
 fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<u8> {
     let mut ring = client.ring();
     ring.mark_changed(&[id]);
-    let pass = store.begin()?;
-    let refused = match pass.remove(id)? {
+    let refused = match store.forget(|pass| pass.remove(id))? {
         Removed::Done => None,
         Removed::Unfinished => Some(
             Failure::new(code::STATE, format!("run {id} has not ended"))
@@ -73,6 +81,5 @@ fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<u8> {
     if let Some(refused) = refused {
         bail!(refused);
     }
-    pass.commit()?;
     Ok(code::DONE)
 }

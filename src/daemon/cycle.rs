@@ -239,12 +239,18 @@ impl Daemon {
         Ok(self.dirty && clock::poll_interval().is_none())
     }
 
+    /// Did the last pass find room on the disk, or was there no trouble at all?
+    pub(super) fn has_room(&self) -> bool {
+        self.passes.in_a_row() == 0
+    }
+
     /// A full disk or a busy database passes; nothing is lost by waiting for it.
     fn database_trouble(&mut self, error: StoreError) -> Result<(), StoreError> {
         match error {
             StoreError::Full { .. } | StoreError::Busy { .. } => {
                 let pause = self.passes.hit(clock::monotonic());
                 tracing::error!("{error}; trying again in {} s", pause.as_secs());
+                self.store.make_room();
                 self.dirty = true;
                 Ok(())
             }

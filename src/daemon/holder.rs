@@ -52,9 +52,10 @@ impl DaemonLock {
         }
         failpoint::reach("lock_taken")?;
         let text = serde_json::to_vec(holder)?;
-        file.set_len(0)?;
+        // Not cut off first: a full disk would not give the room back.
         file.rewind()?;
         file.write_all(&text)?;
+        file.set_len(text.len() as u64)?;
         Ok(Some(Self { file }))
     }
 

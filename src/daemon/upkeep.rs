@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock;
-use crate::store::{Store, StoreError};
+use crate::store::{RUNS_WITHOUT_ROOM, Store, StoreError};
 
 use super::cycle::Daemon;
 
@@ -29,9 +29,13 @@ impl Daemon {
         if let (Some(retention), Some(at)) = (self.config.retention, self.expire_at)
             && at <= now
         {
-            let pass = self.store.begin()?;
-            let swept = pass.expire(now.minus(retention), None, RUNS_MAX)?;
-            pass.commit()?;
+            let before = now.minus(retention);
+            let limit = if self.has_room() {
+                RUNS_MAX
+            } else {
+                RUNS_WITHOUT_ROOM
+            };
+            let swept = self.store.forget(|pass| pass.expire(before, None, limit))?;
             if swept.runs > 0 {
                 tracing::info!("forgot {} runs that ended long ago", swept.runs);
                 self.trash = true;
@@ -67,6 +71,6 @@ impl Daemon {
 
 /// Removes all files of forgotten runs, step by step, for a client that has forgotten some.
 pub fn empty_trash(store: &mut Store) -> Result<(), StoreError> {
-    while store.empty_trash(FILES_MAX)? {}
+    while store.with_room(|store| store.empty_trash(FILES_MAX))? {}
     Ok(())
 }

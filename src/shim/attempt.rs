@@ -66,6 +66,10 @@ impl<'a> Attempt<'a> {
         }
         match start(self.order) {
             Ok(pid) => self.leader = pid,
+            Err(Unstarted::Ours(error)) if failpoint::has_bug("charges_shortage") => {
+                let (code, error) = (126, error_text(&error.to_string()));
+                return Ok(self.ending(Outcome::Spawn { code, error }, None, false));
+            }
             Err(Unstarted::Ours(error)) => {
                 self.remove_empty_output();
                 let error = error_text(&error.to_string());

@@ -1,6 +1,8 @@
 //! Forgetting runs that have ended: first their rows, in one transaction with the names of their
 //! files, then the files.
 
+use std::io;
+
 use rusqlite::{OptionalExtension, params};
 
 use crate::model::{AttemptNumber, Run, RunId, Status, Timestamp};
@@ -136,27 +138,50 @@ fn removable(run: &Run, unfinished_hook: Option<RunId>) -> Removed {
     }
 }
 
+/// How many runs are forgotten at once on a full disk, where the room for writing it down is scarce.
+pub const RUNS_WITHOUT_ROOM: usize = 50;
+
 impl Store {
+    /// Does `forget` in one transaction and commits it. On a full disk the files of what it forgets
+    /// go first, and make the room that the transaction needs.
+    pub fn forget<T>(
+        &mut self,
+        forget: impl Fn(&Pass<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let whole = |store: &mut Self| {
+            let pass = store.begin()?;
+            let forgotten = forget(&pass)?;
+            pass.commit()?;
+            Ok(forgotten)
+        };
+        match whole(self) {
+            Err(StoreError::Full { .. }) => {}
+            other => return other,
+        }
+        self.make_room();
+        let folder = self.folder().clone();
+        let pass = self.begin()?;
+        forget(&pass)?;
+        for name in pass.discarded(usize::MAX)? {
+            // Its name is not forgotten, so it is tried again.
+            let _ = pass.remove_file(&folder, &name)?;
+        }
+        drop(pass);
+        whole(self)
+    }
+
     /// Removes at most `limit` files of forgotten runs. `true`: there are more. A file that cannot
     /// be removed keeps its name in the list, and the error is given after the others are gone.
     pub fn empty_trash(&mut self, limit: usize) -> Result<bool, StoreError> {
         let folder = self.folder().clone();
         let pass = self.begin()?;
-        let names: Vec<String> =
-            pass.read()
-                .rows("SELECT name FROM trash LIMIT ?1", [limit as i64], |row| {
-                    row.get(0)
-                })?;
+        let names = pass.discarded(limit)?;
         let more = names.len() == limit;
         let mut failed = None;
         for name in names {
-            // The same input may have been stored again meanwhile.
-            if !pass.guard(pass.is_input_in_use(&name))? {
-                let path = folder.path().join(&name);
-                if let Err(error) = remove_if_there(&path) {
-                    failed = Some(StoreError::from_io(&path, error));
-                    continue;
-                }
+            if let Err(error) = pass.remove_file(&folder, &name)? {
+                failed = Some(StoreError::from_io(&folder.path().join(&name), error));
+                continue;
             }
             let forgotten = pass
                 .connection()
@@ -172,6 +197,22 @@ impl Store {
 }
 
 impl Pass<'_> {
+    /// At most `limit` names of files of forgotten runs.
+    fn discarded(&self, limit: usize) -> Result<Vec<String>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read()
+            .rows("SELECT name FROM trash LIMIT ?1", [limit], |row| row.get(0))
+    }
+
+    /// Removes a file of forgotten runs, if it is not needed again: the same input may have been
+    /// stored once more.
+    fn remove_file(&self, folder: &Folder, name: &str) -> Result<io::Result<()>, StoreError> {
+        if self.guard(self.is_input_in_use(name))? {
+            return Ok(Ok(()));
+        }
+        Ok(remove_if_there(&folder.path().join(name)))
+    }
+
     fn is_input_in_use(&self, name: &str) -> rusqlite::Result<bool> {
         let Some(digest) = name.strip_prefix("input/") else {
             return Ok(false);

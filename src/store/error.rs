@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::model::RunId;
 use crate::sys::files::may_write;
@@ -121,6 +121,10 @@ impl StoreError {
                 cause: source.to_string(),
             },
             Some(ErrorCode::DiskFull) => Self::Full { path },
+            // The index of the log cannot grow.
+            Some(ErrorCode::SystemIoFailure) if extended(&source) == ffi::SQLITE_IOERR_SHMSIZE => {
+                Self::Full { path }
+            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
             // SQLite does not say why.
             Some(ErrorCode::CannotOpen) => match File::open(&path) {
@@ -169,4 +173,10 @@ impl StoreError {
             Self::Replaced { .. } | Self::Io { .. } | Self::Sqlite { .. } => None,
         }
     }
+}
+
+fn extended(error: &rusqlite::Error) -> i32 {
+    error
+        .sqlite_error()
+        .map_or(ffi::SQLITE_OK, |error| error.extended_code)
 }

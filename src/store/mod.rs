@@ -11,6 +11,7 @@ mod cleanup;
 mod error;
 mod folder;
 mod hook;
+mod index;
 mod open;
 mod pass;
 mod place;
@@ -19,7 +20,7 @@ mod row;
 mod schema;
 mod submit;
 
-pub use cleanup::{Removed, Swept};
+pub use cleanup::{RUNS_WITHOUT_ROOM, Removed, Swept};
 pub use error::StoreError;
 pub use folder::{Folder, Stream};
 pub use open::{Access, Store};

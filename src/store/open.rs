@@ -14,6 +14,7 @@ use crate::sys::lock;
 
 use super::error::StoreError;
 use super::folder::Folder;
+use super::index;
 use super::pass::Pass;
 use super::place;
 use super::read::Reader;
@@ -66,7 +67,7 @@ impl Store {
         }
         let wal = folder.wal();
         let had_wal = wal.exists();
-        let connection = connect(folder)?;
+        let connection = connect(folder, had_wal)?;
         let io = |error| StoreError::from_io(&wal, error);
         let read_only = connection.is_readonly("main");
         if access == Access::Create
@@ -157,6 +158,29 @@ impl Store {
         look(self.read())
     }
 
+    /// Does `act`, and once more in the room of the log if the disk was full: that is said only
+    /// when nothing was committed.
+    pub fn with_room<T>(
+        &mut self,
+        act: impl Fn(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match act(self) {
+            Err(StoreError::Full { .. }) => {
+                self.make_room();
+                act(self)
+            }
+            other => other,
+        }
+    }
+
+    /// Moves what is in the log into the database as far as there is room, so that the log can
+    /// begin anew in the room that it has.
+    pub fn make_room(&self) {
+        let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+        // All stays as it is if it cannot be done.
+        let _ = self.connection.query_row(checkpoint, [], |_| Ok(()));
+    }
+
     /// The version of the SQLite library in this program.
     pub fn sqlite_version() -> &'static str {
         rusqlite::version()
@@ -176,10 +200,12 @@ fn make_folders(folder: &Folder) -> Result<(), StoreError> {
     make(&folder.shims())
 }
 
-fn connect(folder: &Folder) -> Result<Connection, StoreError> {
+fn connect(folder: &Folder, had_wal: bool) -> Result<Connection, StoreError> {
     let path = folder.database();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sqlite = |error| StoreError::from_sqlite(path, error);
+    let index = had_wal.then(|| index::prepare(&folder.shm())).transpose();
+    let _until_connected = index.map_err(|error| StoreError::from_io(path, error))?;
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     connection.busy_timeout(PATIENCE).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -254,6 +280,7 @@ fn migrate(connection: &mut Connection, folder: &Folder) -> Result<(), StoreErro
     if found == VERSION {
         return Ok(());
     }
+    let _until_connected = index::prepare(&folder.shm()).map_err(io)?;
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
         .map_err(sqlite)?;

@@ -24,6 +24,10 @@ impl Store {
     /// the run survives a power cut. Errors: the run is surely not stored, but for
     /// [`StoreError::Unknown`].
     pub fn submit(&mut self, spec: &Spec, now: Timestamp) -> Result<Stored, StoreError> {
+        self.with_room(|store| store.submit_once(spec, now))
+    }
+
+    fn submit_once(&mut self, spec: &Spec, now: Timestamp) -> Result<Stored, StoreError> {
         let pass = self.begin()?;
         let environment_id = pass.guard(content(pass.connection(), &spec.environment.0))?;
         let stdin = spec.stdin.as_deref();

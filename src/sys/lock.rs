@@ -34,9 +34,27 @@ pub fn try_shared(file: &File) -> io::Result<bool> {
     try_lock(file, libc::F_RDLCK)
 }
 
+/// Takes the exclusive lock on one byte of `file`, which must be open for writing. `false`: somebody
+/// has a lock on it.
+pub fn try_exclusive_byte(file: &File, at: i64) -> io::Result<bool> {
+    try_range(file, &byte(at, libc::F_WRLCK))
+}
+
+/// Takes a shared lock on one byte of `file`, or makes that of an exclusive one. `false`: it is
+/// locked exclusively.
+pub fn try_shared_byte(file: &File, at: i64) -> io::Result<bool> {
+    try_range(file, &byte(at, libc::F_RDLCK))
+}
+
 /// Gives the lock back while the file stays open.
 pub fn release(file: &File) -> io::Result<()> {
     fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_UNLCK)))?;
+    Ok(())
+}
+
+/// Gives the lock on one byte of `file` back.
+pub fn release_byte(file: &File, at: i64) -> io::Result<()> {
+    fcntl(file, FcntlArg::F_OFD_SETLK(&byte(at, libc::F_UNLCK)))?;
     Ok(())
 }
 
@@ -48,10 +66,22 @@ pub fn is_held(file: &File) -> io::Result<bool> {
 }
 
 fn try_lock(file: &File, kind: libc::c_int) -> io::Result<bool> {
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(kind))) {
+    try_range(file, &whole_file(kind))
+}
+
+fn try_range(file: &File, range: &libc::flock) -> io::Result<bool> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(range)) {
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+fn byte(at: i64, kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_start: at,
+        l_len: 1,
+        ..whole_file(kind)
     }
 }
 

@@ -16,6 +16,7 @@ mod full_disk;
 mod identity;
 mod kill_loop;
 mod life;
+mod limits;
 mod load;
 mod power;
 mod remains;

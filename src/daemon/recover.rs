@@ -10,7 +10,7 @@ use crate::shim::handle::{Evidence, Press, evidence, is_locked, press_leftover};
 use crate::store::{OpenAttempt, StoreError};
 use crate::sys::failpoint;
 use crate::sys::identity::{Liveness, terminate};
-use crate::sys::process::{self, Found};
+use crate::sys::process::{self, Found, is_shortage};
 
 use super::cycle::{Daemon, WATCHED, token};
 use super::order::marks;
@@ -31,7 +31,8 @@ const LOCK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Watched {
     open: OpenAttempt,
-    /// Its shim; `None` in another pid namespace, where its lock alone tells.
+    /// Its shim; `None` in another pid namespace and while it cannot be looked up: its lock alone
+    /// tells.
     pidfd: Option<OwnedFd>,
     told: bool,
 }
@@ -61,7 +62,7 @@ impl Daemon {
             match self.world.look_up(&attempt.shim) {
                 Liveness::Alive(pidfd) => self.watch(attempt, Some(pidfd)),
                 Liveness::Dead | Liveness::OtherBoot => drop(self.bury(attempt)),
-                Liveness::Foreign => self.look_at_foreign(attempt),
+                Liveness::Foreign | Liveness::Unknown => self.look_at_lock(attempt),
             }
         }
         self.dirty = true;
@@ -91,14 +92,19 @@ impl Daemon {
         {
             // It is looked at by its lock then, as one of another pid namespace is.
             tracing::warn!("cannot watch the shim of run {}: {error}", open.run);
-            return self.look_at_foreign(open);
+            return self.look_at_lock(open);
         }
-        self.next_watched += 1;
-        let told = false;
-        self.watched.insert(number, Watched { open, pidfd, told });
+        self.keep(open, pidfd);
     }
 
-    fn look_at_foreign(&mut self, open: OpenAttempt) {
+    fn keep(&mut self, open: OpenAttempt, pidfd: Option<OwnedFd>) {
+        let told = false;
+        let watched = Watched { open, pidfd, told };
+        self.watched.insert(self.next_watched, watched);
+        self.next_watched += 1;
+    }
+
+    fn look_at_lock(&mut self, open: OpenAttempt) {
         match is_locked(&self.folder.shims().join(&open.file)) {
             Ok(false) => drop(self.bury(open)),
             Ok(true) => self.watch(open, None),
@@ -147,6 +153,11 @@ impl Daemon {
             Ok(Evidence::Ended(ending)) => What::Ended(ending),
             Ok(Evidence::NeverStarted) => What::NeverStarted,
             Ok(Evidence::Lost) => What::Lost,
+            // It is there, and can be read when there are descriptors again.
+            Err(error) if is_shortage(&error) => {
+                self.keep(open, None);
+                return What::Lost;
+            }
             Err(error) => {
                 tracing::error!("{}: {error}", path.display());
                 What::Lost
@@ -193,7 +204,9 @@ impl Daemon {
             };
             // As long as nothing can be seen, something may be alive.
             let left = left.unwrap_or_else(|error| {
-                tracing::warn!("cannot look for processes: {error}");
+                if press == Press::Terminate {
+                    tracing::warn!("cannot look for processes: {error}");
+                }
                 true
             });
             if !left {
@@ -215,17 +228,34 @@ impl Daemon {
         press_leftover(&path, &open.shim, &marks, seen, press)
     }
 
-    /// Looks at the shims that only their locks tell of.
+    /// Looks at the shims that only their locks tell of, and at those that could not be looked up.
     fn look_at_locks(&mut self) {
-        let foreign = self
+        let blind = self
             .watched
             .iter()
             .filter(|(_, watched)| watched.pidfd.is_none());
-        let files = foreign.map(|(number, watched)| (*number, watched.open.file.clone()));
-        for (number, file) in files.collect::<Vec<_>>() {
-            if matches!(is_locked(&self.folder.shims().join(file)), Ok(false)) {
-                self.watched_ended(number);
+        let blind = blind.map(|(number, watched)| (*number, watched.open.clone()));
+        for (number, open) in blind.collect::<Vec<_>>() {
+            match self.world.look_up(&open.shim) {
+                Liveness::Alive(pidfd) => self.see(number, pidfd),
+                Liveness::Dead | Liveness::OtherBoot => self.watched_ended(number),
+                Liveness::Foreign | Liveness::Unknown => {
+                    if matches!(is_locked(&self.folder.shims().join(open.file)), Ok(false)) {
+                        self.watched_ended(number);
+                    }
+                }
             }
+        }
+    }
+
+    /// There is a descriptor for the shim of a watched attempt now.
+    fn see(&mut self, number: u64, pidfd: OwnedFd) {
+        if self.poller.add(&pidfd, token(WATCHED, number)).is_ok()
+            && let Some(watched) = self.watched.get_mut(&number)
+        {
+            watched.pidfd = Some(pidfd);
+            // It may have been canceled meanwhile.
+            self.dirty = true;
         }
     }
 

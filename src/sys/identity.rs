@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use super::failpoint::has_bug;
+use super::process::is_shortage;
 
 /// The identity of one process, over all boots of one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,8 @@ pub enum Liveness {
     OtherBoot,
     /// It belongs to another pid namespace: nothing can be said, and nothing may be signaled.
     Foreign,
+    /// There is no descriptor or memory left to look it up with: nothing can be said now.
+    Unknown,
 }
 
 impl World {
@@ -78,22 +81,28 @@ impl World {
         if process.pid_ns != self.pid_ns && !has_bug("ignores_pid_namespaces") {
             return Liveness::Foreign;
         }
-        match open_verified(process.pid, process.start) {
-            Some(pidfd) => Liveness::Alive(pidfd),
-            None => Liveness::Dead,
+        match find_verified(process.pid, process.start) {
+            Ok(Some(pidfd)) => Liveness::Alive(pidfd),
+            Err(error) if is_shortage(&error) && !has_bug("shortage_is_death") => Liveness::Unknown,
+            Ok(None) | Err(_) => Liveness::Dead,
         }
     }
 }
 
+/// A descriptor for process `pid` if it started at `start`; none as well when it cannot be opened.
+pub fn open_verified(pid: i32, start: u64) -> Option<OwnedFd> {
+    find_verified(pid, start).ok().flatten()
+}
+
 /// A descriptor for process `pid` if it started at `start`. The descriptor is opened first and the
 /// start time read after it, so the number cannot change hands in between.
-pub fn open_verified(pid: i32, start: u64) -> Option<OwnedFd> {
-    if pid <= 1 {
-        return None;
-    }
-    let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-    let found = ProcessStat::of(pid).ok()?;
-    (found.start == start || has_bug("trusts_bare_pids")).then_some(pidfd)
+fn find_verified(pid: i32, start: u64) -> io::Result<Option<OwnedFd>> {
+    let Some(number) = Pid::from_raw(pid).filter(|_| pid > 1) else {
+        return Ok(None);
+    };
+    let pidfd = pidfd_open(number, PidfdFlags::empty())?;
+    let found = ProcessStat::of(pid)?;
+    Ok((found.start == start || has_bug("trusts_bare_pids")).then_some(pidfd))
 }
 
 /// A descriptor for this process's own child `pid`. Errors: see pidfd_open(2).

@@ -7,10 +7,12 @@ use crate::crash::tools::{
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 /// The failpoints that a client reaches.
-pub const ALL: [&str; 8] = [
+pub const ALL: [&str; 10] = [
     "cancel_before_commit",
     "cancel_committed",
     "cleanup_committed",
+    "read_attempts",
+    "store_identifying",
     "store_migrating",
     "store_sync",
     "submit_before_commit",
@@ -42,6 +44,7 @@ fn submit_at(crash: &str) -> (i32, String, usize) {
 #[test]
 fn a_submit_killed_at_any_point_is_stored_once_or_not_at_all() {
     for (point, runs) in [
+        ("store_identifying", 0),
         ("store_migrating", 0),
         ("submit_before_commit", 0),
         ("submit_committed", 1),
@@ -62,10 +65,34 @@ fn a_submit_that_fails_at_any_point_says_whether_its_run_may_be_stored() {
         ("store_sync", 5, 1),
     ] {
         for errno in ["EIO", "ENOSPC"] {
-            let failed = submit_at(&format!("{point}:1:err={errno}"));
+            // What finds no room is done once more in the room of the log.
+            let both = format!("{point}:1:err={errno},{point}:2:err={errno}");
+            let failed = submit_at(&both);
             assert_eq!(failed, (code, String::new(), runs), "{point}: {errno}");
         }
     }
+}
+
+#[test]
+fn a_submit_that_finds_room_the_second_time_is_stored_once() {
+    let stored = submit_at("submit_before_commit:1:err=ENOSPC");
+    assert_eq!(stored, (0, "1".to_owned(), 1));
+}
+
+#[test]
+fn a_look_that_is_killed_or_fails_changes_nothing() {
+    let home = Home::new();
+    let id = home.run(["--no-daemon-start", "--", "true"]);
+    let before = home.status(id);
+    for (fate, code) in [("kill", 137), ("err=EIO", 1)] {
+        let look = home.retrier(["status", &id.to_string()]);
+        look.crash(&format!("read_attempts:1:{fate}"))
+            .output()
+            .exits(code);
+    }
+    assert_eq!(home.status(id), before);
+    home.retrier(["daemon", "--until-idle"]).output().ok();
+    assert_eq!(home.state(id), "succeeded");
 }
 
 /// A run that runs until it is ended, under a daemon, and its hook.

@@ -24,8 +24,9 @@ pub enum Harm {
 }
 
 /// The failpoints that a daemon reaches in a life. Its death harms no attempt.
-pub const OF_DAEMONS: [&str; 9] = [
+pub const OF_DAEMONS: [&str; 10] = [
     "daemon_start_shim",
+    "lock_taken",
     "order_sent",
     "pass_before_commit",
     "pass_committed",

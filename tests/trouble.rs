@@ -296,3 +296,22 @@ fn a_command_that_stops_its_own_shim_is_not_started_without_a_rest() {
     assert_eq!(home.status(id)["failures"], 0);
     home.retrier(["cancel", &id.to_string()]).output().ok();
 }
+
+#[test]
+fn a_run_that_cannot_be_started_shows_why_until_the_trouble_is_over() {
+    let home = Home::new();
+    let crash = "daemon_start_shim:1:err=EMFILE,daemon_start_shim:2:err=EMFILE";
+    let _daemon = home.daemon_with(&[], &[("RETRIER_CRASH", crash)]);
+    let id = home.run(["--", "true"]);
+    let show = |args: &[&str]| home.retrier(args).output().ok().text();
+    let why = "cannot start an attempt: Too many open files";
+    let page = || show(&["status", &id.to_string()]);
+    wait_until("its page says why", LONG, || {
+        page().contains(&format!("queued, the daemon is in trouble: {why}"))
+    });
+    assert!(show(&["daemon", "status"]).contains(&format!("trouble: {why}")));
+    assert_eq!(home.wait(id), 0);
+    wait_until("the trouble is over", LONG, || {
+        !show(&["daemon", "status"]).contains("trouble")
+    });
+}

@@ -19,6 +19,17 @@ pub struct Client {
     pub folder: Folder,
 }
 
+/// What there is of a daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// None runs.
+    None,
+    /// One serves.
+    Well,
+    /// One runs and starts nothing at the moment, for this reason.
+    Troubled(String),
+}
+
 impl Client {
     /// A client of the database at `db`, or of the default one. Errors: there is no home folder.
     pub fn new(db: Option<&Path>) -> anyhow::Result<Self> {
@@ -62,6 +73,15 @@ impl Client {
     /// Does a daemon run? When that cannot be seen, the answer is yes.
     pub fn is_served(&self) -> bool {
         holder::is_held(&self.folder).unwrap_or(true)
+    }
+
+    /// What a run that waits can hope for.
+    pub fn service(&self) -> Service {
+        match holder::find(&self.folder) {
+            Ok(Some(holder)) => holder.trouble.map_or(Service::Well, Service::Troubled),
+            _ if self.is_served() => Service::Well,
+            _ => Service::None,
+        }
     }
 
     /// The connection to the daemon's doorbell.

@@ -98,10 +98,22 @@ fn held(holder: &Holder) -> Failure {
     Failure::new(code::STATE, message).hint(HELD_HINT)
 }
 
-/// Who holds the database. Errors: it is not this user's, and what it says is not to be believed.
+/// Who holds the database. Errors: it is not this user's, and what it says is not to be believed;
+/// somebody does, and nobody knows who.
 fn look(client: &Client) -> anyhow::Result<Option<Holder>> {
     store::check(&client.folder)?;
-    holder::find(&client.folder).with_context(|| client.folder.lock().display().to_string())
+    let world = World::current().context("/proc")?;
+    let found = holder::await_name(&client.folder, &world);
+    let found = found.with_context(|| client.folder.lock().display().to_string())?;
+    if found.is_none() && holder::is_held(&client.folder)? {
+        bail!(unknown_holder());
+    }
+    Ok(found)
+}
+
+fn unknown_holder() -> Failure {
+    let message = "a daemon holds this database, but it cannot be told which process it is";
+    Failure::new(code::FAILED, message).hint("it may have just been started, or run in a container")
 }
 
 fn stop_daemon(client: &Client, args: &StopArgs) -> anyhow::Result<u8> {
@@ -129,11 +141,7 @@ fn running(client: &Client) -> anyhow::Result<Option<OwnedFd>> {
     if !holder::is_held(&client.folder)? {
         return Ok(None);
     }
-    let message = "a daemon holds this database, but it cannot be told which process it is";
-    bail!(
-        Failure::new(code::FAILED, message)
-            .hint("it may have just been started, or run in a container")
-    )
+    bail!(unknown_holder())
 }
 
 fn daemon_status(client: &Client) -> anyhow::Result<u8> {
@@ -154,5 +162,9 @@ fn daemon_status(client: &Client) -> anyhow::Result<u8> {
         client.folder.database().display(),
         render::clock_time(holder.since),
         render::span(now.since(holder.since)),
-    ))
+    ))?;
+    if let Some(trouble) = holder.trouble {
+        return out::line(&format!("trouble: {}", out::escape_text(&trouble)));
+    }
+    Ok(code::DONE)
 }

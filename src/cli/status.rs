@@ -34,8 +34,8 @@ fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> any
     if json {
         return out::line(&document::run(&record, &attempts, now).to_string());
     }
-    let served = client.is_served();
-    let page = render::page(&record, &attempts, now, Style::of_stdout(), served);
+    let service = client.service();
+    let page = render::page(&record, &attempts, now, Style::of_stdout(), &service);
     let gap = if gap { "\n" } else { "" };
     out::bytes(format!("{gap}{page}").as_bytes())
 }

@@ -19,7 +19,7 @@ use crate::sys::timer::WallTimer;
 
 use super::doorbell::Doorbell;
 use super::holder::DaemonLock;
-use super::pass::Pause;
+use super::pause::Pause;
 use super::recover::{Remnant, Watched};
 use super::serve::{Config, ServeError};
 use super::settle::Finding;
@@ -183,6 +183,7 @@ impl Daemon {
                 }
                 now = clock::monotonic();
             }
+            lock.tell(self.passes.why().or(self.claims.why()));
             match self.may_leave(now, lock) {
                 Ok(false) => {}
                 Ok(true) => {
@@ -248,7 +249,7 @@ impl Daemon {
     fn database_trouble(&mut self, error: StoreError) -> Result<(), StoreError> {
         match error {
             StoreError::Full { .. } | StoreError::Busy { .. } => {
-                let pause = self.passes.hit(clock::monotonic());
+                let pause = self.passes.hit(clock::monotonic(), error.to_string());
                 tracing::error!("{error}; trying again in {} s", pause.as_secs());
                 self.store.make_room();
                 self.dirty = true;

@@ -3,8 +3,10 @@
 //! The lock dies with its holder. What the file says is only for people and for signals, and is
 //! believed while the lock is held.
 
+use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -35,28 +37,49 @@ pub struct Holder {
     pub version: String,
     /// Since when it holds the database.
     pub since: Timestamp,
+    /// Why it starts nothing at the moment, if there is such a reason.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
+
+/// What is written down is filled up to this size, so that one write replaces it and a full disk
+/// cannot keep a longer one out.
+const SIZE: usize = 2048;
+
+/// A text about trouble is cut to so many characters, so that it fits even when each is escaped.
+const TROUBLE_MAX: usize = 200;
 
 /// The held lock; given back when it is dropped.
 #[derive(Debug)]
 pub struct DaemonLock {
     file: File,
+    holder: RefCell<Holder>,
 }
 
 impl DaemonLock {
     /// Takes the lock and writes down who has it. `None`: somebody else holds it.
     pub fn take(folder: &Folder, holder: &Holder) -> io::Result<Option<Self>> {
-        let mut file = open_private(&folder.lock())?;
+        let file = open_private(&folder.lock())?;
         if !lock::try_exclusive(&file)? && !failpoint::has_bug("no_daemon_lock") {
             return Ok(None);
         }
         failpoint::reach("lock_taken")?;
-        let text = serde_json::to_vec(holder)?;
-        // Not cut off first: a full disk would not give the room back.
-        file.rewind()?;
-        file.write_all(&text)?;
-        file.set_len(text.len() as u64)?;
-        Ok(Some(Self { file }))
+        write(&file, holder)?;
+        let holder = RefCell::new(holder.clone());
+        Ok(Some(Self { file, holder }))
+    }
+
+    /// Writes down why nothing is started at the moment, for whoever looks at a run that waits. It
+    /// is only for people: when it cannot be written the daemon goes on.
+    pub fn tell(&self, trouble: Option<&str>) {
+        let trouble = trouble.map(|text| text.chars().take(TROUBLE_MAX).collect());
+        let mut holder = self.holder.borrow_mut();
+        if holder.trouble != trouble {
+            holder.trouble = trouble;
+            if let Err(error) = write(&self.file, &holder) {
+                tracing::warn!("the lock file: {error}");
+            }
+        }
     }
 
     /// Whether another daemon would find this lock, or the file has been removed or replaced.
@@ -68,6 +91,12 @@ impl DaemonLock {
     pub fn release(&self) -> io::Result<()> {
         lock::release(&self.file)
     }
+}
+
+fn write(file: &File, holder: &Holder) -> io::Result<()> {
+    let mut text = serde_json::to_vec(holder)?;
+    text.resize(text.len().max(SIZE), b' ');
+    file.write_all_at(&text, 0)
 }
 
 /// Does a daemon hold this database?

@@ -13,6 +13,7 @@ mod listen;
 pub mod log;
 mod order;
 mod pass;
+mod pause;
 mod recover;
 pub mod serve;
 mod settle;

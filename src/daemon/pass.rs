@@ -1,7 +1,6 @@
 //! One pass: one transaction for all that has ended and all that starts, then its effects.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::model::{AttemptNumber, Event, RunId, State, Timestamp, next, schedule};
@@ -130,7 +129,8 @@ impl Daemon {
 
     /// Our own trouble: nothing is claimed for a while.
     pub(super) fn claim_trouble(&mut self, error: &io::Error) {
-        let pause = self.claims.hit(clock::monotonic());
+        let why = format!("cannot start an attempt: {error}");
+        let pause = self.claims.hit(clock::monotonic(), why);
         tracing::warn!(
             "cannot start an attempt, next look in {} s: {error}",
             pause.as_secs()
@@ -290,45 +290,4 @@ fn follow_clock(
 
 fn at(reached: io::Result<()>, pass: &Pass<'_>) -> Result<(), StoreError> {
     reached.map_err(|error| pass.trouble(error))
-}
-
-/// A pause after trouble that comes again: longer each time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pause {
-    times: u32,
-    until: Option<Instant>,
-}
-
-impl Pause {
-    /// Trouble: begins the next pause and says how long it is. More of it during a pause is the
-    /// same trouble.
-    pub(super) fn hit(&mut self, now: Instant) -> Duration {
-        if let Some(until) = self.until(now) {
-            return until.saturating_duration_since(now);
-        }
-        let pause = schedule::trouble_pause(self.times);
-        self.times = self.times.saturating_add(1);
-        self.until = now.checked_add(pause);
-        pause
-    }
-
-    /// The trouble is over.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// How many pauses there were since all was well.
-    pub(super) fn in_a_row(&self) -> u32 {
-        self.times
-    }
-
-    /// Says once that the pause is over.
-    pub(super) fn is_over(&mut self, now: Instant) -> bool {
-        self.until.take_if(|until| *until <= now).is_some()
-    }
-
-    /// When the pause ends, if it has not yet.
-    pub(super) fn until(&self, now: Instant) -> Option<Instant> {
-        self.until.filter(|until| *until > now)
-    }
 }

@@ -15,7 +15,7 @@ use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Sig
 
 use super::cycle::Daemon;
 use super::holder::{self, DaemonLock, Holder};
-use super::pass::Pause;
+use super::pause::Pause;
 
 /// After so long without trouble the next trouble is the first again.
 const PEACE: Duration = Duration::from_secs(60);
@@ -127,7 +127,8 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
                 if now.saturating_duration_since(began) > PEACE {
                     trouble.clear();
                 }
-                let pause = trouble.hit(now);
+                let pause = trouble.hit(now, error.to_string());
+                lock.tell(trouble.why());
                 tracing::error!("{error}; starting over in {} s", pause.as_secs());
                 asked.extend(rest(&signals, pause).map_err(system("signals"))?);
                 if asked
@@ -172,6 +173,7 @@ fn hold(folder: &Folder, config: &Config, world: &World) -> Result<DaemonLock, S
         automatic: config.automatic,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: clock::now(),
+        trouble: None,
     };
     loop {
         if let Some(lock) = DaemonLock::take(folder, &me).map_err(system)? {

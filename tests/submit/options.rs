@@ -48,7 +48,6 @@ fn a_delay_counts_from_the_submit_and_is_never_short() {
 #[test]
 fn a_time_with_any_offset_is_kept_and_a_past_one_is_due_at_once() {
     let home = Home::new();
-    let _daemon = home.daemon();
     let at = Timestamp::now() + Duration::from_millis(900);
     let text = home
         .sh("TZ=UTC-9 date -d \"$AT\" +%Y-%m-%dT%H:%M:%S.%3N+09:00")
@@ -56,10 +55,12 @@ fn a_time_with_any_offset_is_kept_and_a_past_one_is_due_at_once() {
         .output()
         .ok()
         .text();
-    let id = home.run(["--at", &text, "--", "date", "+%s%N"]);
+    let id = home.run(["--no-daemon-start", "--at", &text, "--", "date", "+%s%N"]);
     let due = time(&home.status(id), "due_at");
     assert_eq!(due.as_millisecond(), at.as_millisecond());
-    let past = home.run(["--at", "1999-12-31T23:59:59Z", "--", "date", "+%s%N"]);
+    let past = "1999-12-31T23:59:59Z";
+    let past = home.run(["--no-daemon-start", "--at", past, "--", "date", "+%s%N"]);
+    let _daemon = home.daemon();
     assert!(ran_at(&home, past) < ran_at(&home, id));
     let ran = ran_at(&home, id);
     assert!(ran >= due, "ran at {ran}, due at {due}");

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::cli::client::Service;
 use crate::cli::out::escape_text;
 use crate::model::{Reason, RunId, RunResult, State, Timestamp};
 use crate::store::{AttemptRecord, RunRecord};
@@ -10,13 +11,13 @@ use crate::store::{AttemptRecord, RunRecord};
 use super::Style;
 use super::words::{clock_time, command, moment, outcome, span};
 
-/// One run as a page; `served`: a daemon runs.
+/// One run as a page.
 pub fn page(
     record: &RunRecord,
     attempts: &[AttemptRecord],
     now: Timestamp,
     style: Style,
-    served: bool,
+    service: &Service,
 ) -> String {
     let mut page = String::new();
     let status = style.status(record.run.state.status(now));
@@ -27,7 +28,7 @@ pub fn page(
     };
     field(
         "run",
-        &format!("{} {status}{}", record.id, remark(record, now, served)),
+        &format!("{} {status}{}", record.id, remark(record, now, service)),
     );
     field(
         "name",
@@ -68,9 +69,11 @@ pub fn page(
 }
 
 /// Why the run is where it is.
-fn remark(record: &RunRecord, now: Timestamp, served: bool) -> String {
+fn remark(record: &RunRecord, now: Timestamp, service: &Service) -> String {
     let nobody = match &record.run.state {
-        State::Waiting { .. } | State::Held | State::Running { .. } if !served => {
+        State::Waiting { .. } | State::Held | State::Running { .. }
+            if *service == Service::None =>
+        {
             "; no daemon runs, `retrier daemon --detach` starts one"
         }
         _ => "",
@@ -88,8 +91,11 @@ fn remark(record: &RunRecord, now: Timestamp, served: bool) -> String {
                 clock_time(*due)
             )
         }
-        State::Waiting { .. } if served => ", waits for a free slot".to_owned(),
-        State::Waiting { .. } => ", due".to_owned(),
+        State::Waiting { .. } => match service {
+            Service::None => ", due".to_owned(),
+            Service::Well => ", waits for a free slot".to_owned(),
+            Service::Troubled(why) => format!(", the daemon is in trouble: {}", escape_text(why)),
+        },
         State::Held => ", waits for the last attempt of its parent to end".to_owned(),
         State::Running { attempt } => format!(", attempt {attempt}"),
         State::Succeeded => String::new(),

@@ -128,14 +128,15 @@ pub fn await_name(folder: &Folder, world: &World) -> io::Result<Option<Holder>> 
     let began = clock::monotonic();
     loop {
         let found = find(folder)?;
-        let gone = |holder: &Holder| {
-            let seen = world.look_up(&holder.process);
-            matches!(seen, Liveness::Dead | Liveness::OtherBoot)
-        };
-        let known = found.filter(|holder| !gone(holder));
+        let seen = found.as_ref().map(|holder| world.look_up(&holder.process));
         let waited = clock::monotonic().saturating_duration_since(began);
-        if known.is_some() || waited > NAMED_WITHIN || !is_held(folder)? {
-            return Ok(known);
+        match seen {
+            None | Some(Liveness::Dead | Liveness::OtherBoot) if waited <= NAMED_WITHIN => {}
+            None | Some(Liveness::Dead) => return Ok(None),
+            Some(_) => return Ok(found),
+        }
+        if !is_held(folder)? {
+            return Ok(None);
         }
         wait_readable(&[], Some(NAMED_AGAIN))?;
     }

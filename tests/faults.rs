@@ -2,6 +2,23 @@
 //!
 //! The oracle is never the database: a command trips over a lock when two attempts of a run are alive at once, and
 //! writes its start and its end elsewhere; every client call is written down with what it said.
+//!
+//! | what happens | where |
+//! |---|---|
+//! | many at once, no daemon before | `crowd` |
+//! | a cancel in the instant of a start, an end, a retry | `cancel_races` |
+//! | a kill, a stop, an error at every failpoint, and again while that is recovered from | `daemon_kill`, `second_kill`, `cancel_kill`, `client_points` |
+//! | the client killed at every system call | `client_kill` |
+//! | a minute of killed daemons under eight clients | `kill_loop` |
+//! | shims and commands killed, and what commands leave | `remains` |
+//! | the power cut | `power` |
+//! | several daemons, and one that leaves when somebody comes | `daemons` |
+//! | a reused pid, another boot, another pid namespace | `identity` |
+//! | a clock that is set | `clocks` |
+//! | a full disk; no descriptors, no processes | `full_disk`, `limits` |
+//! | a database that must not be used, or is taken away | `bad_database`, `replaced` |
+//!
+//! Each of these puts in a bug that it is there for (`RETRIER_BUG`), and shows that it is caught.
 
 mod bad_database;
 mod cancel_kill;

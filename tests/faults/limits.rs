@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::crash::tools::{Gate, LONG, commands, outcomes};
 use crate::support::{
-    Call, Home, Journal, Need, Process, Running, holds_within, seeded, skip, wait_until,
+    Call, Home, Journal, Limit, Need, Process, Running, holds_within, seeded, skip, wait_until,
 };
 
 mod processes;
@@ -32,9 +32,11 @@ fn faults(
     starts: impl Fn(i64) -> usize,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
+    let limit = Limit::after(LONG);
     for id in ids {
         let name = id.to_string();
-        let code = call(&["wait", "--timeout", "30", &name]).output().code;
+        let left = format!("{}ms", limit.left().as_millis().max(1));
+        let code = call(&["wait", "--timeout", &left, &name]).output().code;
         let document = call(&["status", "--json", &name]).output().ok().json();
         let seen = (
             code,

@@ -267,3 +267,23 @@ fn of_several_that_detach_a_daemon_at_once_all_but_one_are_told_that_theirs_has_
     }
     home.retrier(["daemon", "stop"]).output().ok();
 }
+
+#[test]
+fn a_daemon_that_a_client_has_started_stays_for_a_minute_and_leaves() {
+    let home = Home::new();
+    let minute = Duration::from_secs(60);
+    let limit = Limit::after(2 * minute);
+    assert_eq!(home.wait(home.run(["--", "true"])), 0);
+    let mut left = limit.left();
+    wait_until("it has left", 2 * minute, || {
+        let gone = daemons(&home).is_empty();
+        left = limit.left();
+        gone
+    });
+    assert!(
+        2 * minute - left >= minute,
+        "it stayed for less than a minute"
+    );
+    assert_eq!(home.state(1), "succeeded");
+    home.assert_no_process_left();
+}

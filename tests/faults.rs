@@ -18,7 +18,8 @@
 //! | a full disk; no descriptors, no processes | `full_disk`, `limits` |
 //! | a database that must not be used, or is taken away | `bad_database`, `replaced` |
 //!
-//! Each of these puts in a bug that it is there for (`RETRIER_BUG`), and shows that it is caught.
+//! A test with `catches` in its name puts in the bug that the others beside it are there for (`RETRIER_BUG`), and shows
+//! that the same checker finds it.
 
 mod bad_database;
 mod cancel_kill;

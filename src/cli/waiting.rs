@@ -86,7 +86,7 @@ impl<'c> Waiting<'c> {
             if left == Some(Duration::ZERO) {
                 return Ok(Woken::TimedOut);
             }
-            if self.connect(pending)? {
+            if self.connect(store, pending)? {
                 continue;
             }
             let alone = self.ring.as_ref().is_none_or(|ring| !ring.is_connected());
@@ -122,7 +122,7 @@ impl<'c> Waiting<'c> {
 
     /// Connects to the daemon if there is no connection. `true`: there is a new one, and what
     /// ended before it was made has to be looked at once more.
-    fn connect(&mut self, pending: &[RunId]) -> anyhow::Result<bool> {
+    fn connect(&mut self, store: &Store, pending: &[RunId]) -> anyhow::Result<bool> {
         if self.ring.as_ref().is_some_and(Ring::is_connected) {
             return Ok(false);
         }
@@ -133,6 +133,8 @@ impl<'c> Waiting<'c> {
             return Ok(false);
         }
         self.called_at = Some(now);
+        // A daemon would serve, or make, another database than the one that is looked at here.
+        store.check_place()?;
         let mut ring = self.client.ring();
         if self.start && !ring.is_connected() {
             self.client.ensure_daemon(false)?;

@@ -214,9 +214,8 @@ impl Daemon {
         if self.dirty && !lock.is_in_place(&self.folder) {
             return Err(ServeError::Displaced(self.folder.lock()));
         }
-        if self.dirty && !self.store.is_in_place() {
-            let path = self.folder.database().to_owned();
-            return Err(StoreError::Replaced { path }.into());
+        if self.dirty {
+            self.store.check_place()?;
         }
         Ok(())
     }

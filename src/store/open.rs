@@ -97,9 +97,16 @@ impl Store {
         }))
     }
 
-    /// Whether the path of the database still leads to the file that was opened.
-    pub fn is_in_place(&self) -> bool {
-        files::file_identity(self.folder.database()) == self.file
+    /// Looks whether the path of the database still leads to the file that was opened. Errors: it
+    /// does not.
+    pub fn check_place(&self) -> Result<(), StoreError> {
+        let path = self.folder.database();
+        if files::file_identity(path) == self.file {
+            return Ok(());
+        }
+        Err(StoreError::Replaced {
+            path: path.to_owned(),
+        })
     }
 
     /// Waits no longer than `limit` for other writers, instead of a minute. Errors: none that are

@@ -32,6 +32,28 @@ fn a_daemon_whose_database_is_removed_under_an_unfinished_run_leaves() {
 }
 
 #[test]
+fn who_waits_for_a_run_whose_database_is_removed_is_told_so() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let id = home.run(["--delay", "1h", "--", "true"]);
+    let waiting = home.retrier(["wait", &id.to_string()]).spawn();
+    let open_files = format!("/proc/{}/fd", waiting.pid());
+    wait_until("it is at the doorbell", LONG, || {
+        let links = fs::read_dir(&open_files).into_iter().flatten().flatten();
+        let mut links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
+        links.any(|link| link.to_string_lossy().starts_with("socket:"))
+    });
+    remove_database(&home);
+    assert_eq!(daemon.stop(), 0);
+    let told = waiting.wait().exits(125).error_text();
+    assert!(
+        told.contains("retrier.db was removed or replaced"),
+        "{told}"
+    );
+    assert!(!home.db().exists(), "it has made a new one");
+}
+
+#[test]
 fn a_daemon_whose_database_is_replaced_serves_the_new_one() {
     let home = Home::new();
     let mut daemon = home.daemon();

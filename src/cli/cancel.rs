@@ -54,9 +54,12 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     let now = clock::now();
     let transition = match store.with_room(|store| commit(store, id, now))? {
         Ok(transition) => transition,
-        Err((Refusal::AlreadyCanceled, _)) => {
+        Err((Refusal::AlreadyCanceled, run)) => {
             // The cancel before this one may not be on the disk yet.
             store.sync()?;
+            if run.state.open_attempt().is_some() {
+                client.ensure_daemon(ring.is_connected())?;
+            }
             return Ok(Canceled::Before);
         }
         Err((Refusal::AlreadyEnded | Refusal::Stale | Refusal::NotDue, run)) => {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
@@ -21,6 +22,9 @@ use super::args::{DaemonArgs, DaemonVerb, StopArgs};
 use super::client::Client;
 use super::failure::{Failure, HELD_HINT, code};
 use super::{out, render};
+
+/// A daemon that takes longer to leave is told of.
+const STOPS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Serves the database, or acts on the daemon that does.
 pub fn daemon(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
@@ -127,7 +131,12 @@ fn stop_daemon(client: &Client, args: &StopArgs) -> anyhow::Result<u8> {
         (false, false) => SIGTERM,
     };
     signal(&pidfd, number);
-    wait_readable(&[pidfd.as_fd()], None)?;
+    if !wait_readable(&[pidfd.as_fd()], Some(STOPS_WITHIN))?[0] {
+        let holder = look(client)?.map(|holder| holder.process.pid);
+        let who = holder.map_or_else(String::new, |pid| format!(" {pid}"));
+        out::note(&format!("waiting for daemon{who} to leave"));
+        wait_readable(&[pidfd.as_fd()], None)?;
+    }
     Ok(code::DONE)
 }
 

@@ -14,6 +14,8 @@ use super::{document, out, render};
 /// Lists runs, the newest first.
 pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
     let Some(store) = client.existing()? else {
+        let database = client.folder.database().display();
+        out::note_to_terminal(&format!("no runs: there is no {database} yet"));
         return Ok(code::DONE);
     };
     let now = clock::now();

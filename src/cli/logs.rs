@@ -52,6 +52,9 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
 fn follow(client: &Client, args: &LogsArgs, mut tail: Tail) -> anyhow::Result<u8> {
     let store = client.holding(args.id)?;
     let mut waiting = Waiting::new(client, None, false)?;
+    if !store.read().run(args.id)?.state.is_final() && !client.is_served() {
+        out::note("no daemon runs, `retrier daemon --detach` starts one");
+    }
     loop {
         let woken = waiting.next(&store, &[args.id], Some(TICK))?;
         tail.pump(store.read().run(args.id)?.attempts)?;

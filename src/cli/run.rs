@@ -3,7 +3,7 @@
 use crate::clock;
 
 use super::args::RunArgs;
-use super::client::Client;
+use super::client::{Client, Service};
 use super::failure::{Failure, code};
 use super::wait::{Manner, one};
 use super::{capture, document, out};
@@ -36,7 +36,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         if !args.quiet {
             out::note_to_terminal(&format!("run {id}"));
         }
-        return one(
+        let waited = one(
             client,
             id,
             Manner {
@@ -48,6 +48,12 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
                 own: true,
             },
         );
+        return waited.map_err(|error| {
+            let mut failure = Failure::from(error);
+            // Who reads only that it failed would store it once more.
+            failure.message = format!("run {id} is stored, but: {}", failure.message);
+            failure.into()
+        });
     }
     let text = if args.json {
         document::stored(id).to_string()
@@ -55,11 +61,17 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         id.to_string()
     };
     let told = out::line(&text);
-    if !args.no_daemon_start
-        && let Err(error) = client.ensure_daemon(rung)
-    {
-        // The run is stored, and the next daemon will find it.
-        out::note(&format!("warning: run {id} is stored, but {error:#}"));
+    if !args.no_daemon_start {
+        // The run is stored, and a daemon will find it.
+        match (client.ensure_daemon(rung), client.service()) {
+            (Err(error), _) => out::note(&format!("warning: run {id} is stored, but {error:#}")),
+            (Ok(()), Service::Troubled(why)) => {
+                out::note(&format!(
+                    "warning: run {id} is stored, and has to wait: {why}"
+                ));
+            }
+            (Ok(()), Service::Well | Service::None) => {}
+        }
     }
     if args.no_daemon_start && !args.quiet && !client.is_served() {
         out::note_to_terminal(&format!("run {id} waits for a daemon, and none runs"));

@@ -183,7 +183,7 @@ impl Daemon {
                 }
                 now = clock::monotonic();
             }
-            lock.tell(self.passes.why().or(self.claims.why()));
+            lock.tell(self.trouble());
             match self.may_leave(now, lock) {
                 Ok(false) => {}
                 Ok(true) => {
@@ -258,6 +258,13 @@ impl Daemon {
         }
     }
 
+    /// Why nothing is started at the moment, if there is such a reason.
+    fn trouble(&self) -> Option<&str> {
+        let leaves = self.mode != Mode::Serving;
+        let leaving = leaves.then_some("the daemon is on its way out, and the next one goes on");
+        self.passes.why().or(self.claims.why()).or(leaving)
+    }
+
     /// Is now a time for starting attempts?
     pub(super) fn may_claim(&self, now: Instant) -> bool {
         self.mode == Mode::Serving && self.claims.until(now).is_none()
@@ -314,7 +321,10 @@ impl Daemon {
         let open = self.slots.busy() + self.watched.len() + self.remnants.len();
         match self.mode {
             Mode::Stopping => return Ok(true),
-            Mode::Draining if open == 0 && self.inbox.is_empty() => return Ok(true),
+            // What cannot be committed now is in the shims' records, for the next daemon.
+            Mode::Draining if open == 0 && (self.inbox.is_empty() || !self.has_room()) => {
+                return Ok(true);
+            }
             Mode::Draining | Mode::Serving => {}
         }
         let Some(stay) = self.config.until_idle else {

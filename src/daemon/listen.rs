@@ -81,9 +81,16 @@ impl Daemon {
     /// Does what a signal asks for.
     pub(super) fn obey(&mut self, signal: i32) -> Result<(), ServeError> {
         match signal {
-            SIGTERM | SIGINT => self.mode = Mode::Stopping,
-            SIGUSR1 => self.mode = Mode::Draining,
+            SIGTERM | SIGINT => {
+                tracing::info!("told to leave; attempts that run live on");
+                self.mode = Mode::Stopping;
+            }
+            SIGUSR1 => {
+                tracing::info!("told to leave when the attempts that run have ended");
+                self.mode = Mode::Draining;
+            }
             SIGUSR2 => {
+                tracing::info!("told to end the attempts that run, and to leave");
                 self.mode = Mode::Draining;
                 self.slots.end_all(Cause::Interrupted);
                 self.terminate_all_watched();

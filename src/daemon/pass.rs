@@ -8,7 +8,7 @@ use crate::shim::handle::{Nursery, Shim};
 use crate::shim::order::{Cause, Message};
 use crate::store::{Facts, Launch, Pass, StoreError};
 use crate::sys::failpoint;
-use crate::sys::files::remove_if_there;
+use crate::sys::files::{remove_if_there, room};
 
 use super::cycle::{Daemon, slot_tokens};
 use super::order::{OrderError, order};
@@ -17,6 +17,9 @@ use super::slots::{Duty, Key};
 
 /// How many rows a pass changes at the most.
 const ROWS_MAX: usize = 1000;
+
+/// With less room than this, in bytes, for what attempts write none is started.
+const ROOM_MIN: u64 = 64 * 1024;
 
 /// What follows the commit.
 #[derive(Default)]
@@ -105,6 +108,12 @@ impl Daemon {
             return Ok(());
         }
         let wanted = self.store.read().due(now, free)?.len();
+        if wanted > 0
+            && let Err(error) = self.look_for_room()
+        {
+            self.claim_trouble(&error);
+            return Ok(());
+        }
         let available = self.slots.available().len();
         let shims = self.folder.shims();
         let log = self.folder.daemon_log();
@@ -123,6 +132,21 @@ impl Daemon {
                 self.claim_trouble(&error);
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Without room for its output a command would fail, and its run would be charged for it.
+    fn look_for_room(&self) -> io::Result<()> {
+        let logs = self.folder.logs();
+        let path = if logs.exists() {
+            &logs
+        } else {
+            self.folder.path()
+        };
+        if room(path)? < ROOM_MIN {
+            let error = format!("no room for output in {}", path.display());
+            return Err(io::Error::new(io::ErrorKind::StorageFull, error));
         }
         Ok(())
     }

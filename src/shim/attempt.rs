@@ -262,7 +262,13 @@ fn size(path: &[u8]) -> u64 {
 
 /// Starts the command of `order`; gives its pid.
 fn start(order: &Order) -> Result<i32, Unstarted> {
-    let output = |path| open_output(&bytes_path(path)).map_err(Unstarted::Ours);
+    let output = |path| {
+        let path = bytes_path(path);
+        open_output(&path).map_err(|error| {
+            let text = format!("{}: {error}", path.display());
+            Unstarted::Ours(io::Error::new(error.kind(), text))
+        })
+    };
     let (stdout, stderr) = (output(&order.stdout)?, output(&order.stderr)?);
     let stdin = order.stdin.as_deref().unwrap_or(b"/dev/null");
     let stdin = File::open(bytes_path(stdin)).map_err(Unstarted::Ours)?;

@@ -51,6 +51,8 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong with it.
         fault: String,
+        /// What to do about it.
+        hint: &'static str,
     },
     /// No room.
     #[error("the disk of {path} is full")]
@@ -160,10 +162,10 @@ impl StoreError {
             Self::Damaged { .. } => {
                 Some("keep a copy, then restore a backup; nothing was replaced")
             }
-            Self::NotPrivate { .. } => {
-                Some("a database belongs to one user: mode 0600 in a folder of mode 0700")
+            Self::NotPrivate { hint, .. } => Some(hint),
+            Self::Full { .. } => {
+                Some("free some room and try again; what attempts wrote is in FILE.d/logs")
             }
-            Self::Full { .. } => Some("free some room and try again"),
             Self::Busy { .. } => Some("something holds a transaction open; is a daemon stopped?"),
             Self::Unknown { .. } => Some("look with `retrier list` before you submit it again"),
             Self::Network { .. } => {

@@ -90,6 +90,11 @@ impl Folder {
         self.folder.join("daemon.log")
     }
 
+    /// The folder of what attempts wrote.
+    pub fn logs(&self) -> PathBuf {
+        self.folder.join("logs")
+    }
+
     /// The folder of shims' files.
     pub fn shims(&self) -> PathBuf {
         self.folder.join("shims")

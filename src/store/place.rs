@@ -22,23 +22,51 @@ pub fn check(folder: &Folder) -> Result<bool, StoreError> {
         });
     }
     if files::is_open_to_others(above).map_err(io)? {
-        return Err(not_private(
-            above,
-            "can be written to by other users, who could replace the database".to_owned(),
-        ));
+        let fault = "can be written to by other users, who could replace the database";
+        return Err(not_private(above, fault, MODES));
     }
+    // Before the file itself: who makes a database makes the file before there is a log.
+    let logged = length(&folder.wal()).is_some();
     let there = private(path)?;
     for path in [folder.path(), &folder.wal(), &folder.shm()] {
         private(path)?;
     }
     if folder.path().exists() && !folder.path().is_dir() {
-        return Err(not_private(folder.path(), "is no folder".to_owned()));
+        return Err(not_private(folder.path(), "is no folder", "move it away"));
     }
-    if there && !path.is_file() {
-        return Err(not_private(path, "is no regular file".to_owned()));
+    if there {
+        is_plain_file(path)?;
     }
-    refuse_truncated(folder)?;
-    Ok(there)
+    let cause = match length(path) {
+        // SQLite would begin a new database there, with what the log holds of the old one.
+        None if length(&folder.wal()).is_some_and(|length| length > 0) => {
+            "it is gone, and its log (-wal) is there: without it a new one could begin"
+        }
+        Some(0) if logged => "it is empty, and it has a log",
+        _ => return Ok(there),
+    };
+    Err(StoreError::Damaged {
+        path: path.to_owned(),
+        cause: cause.to_owned(),
+    })
+}
+
+/// One name is all that a database may have: beside another one SQLite would look for another log.
+fn is_plain_file(path: &Path) -> Result<(), StoreError> {
+    let links = files::links(path).map_err(|error| StoreError::from_io(path, error))?;
+    if !path.is_file() {
+        let hint = "name a file, which is made if it is not there";
+        return Err(not_private(path, "is no regular file", hint));
+    }
+    if links > 1 {
+        let fault = "has more than one name (hard links), and each would have a log of its own";
+        return Err(not_private(path, fault, "copy the file instead"));
+    }
+    Ok(())
+}
+
+fn length(path: &Path) -> Option<u64> {
+    path.symlink_metadata().ok().map(|found| found.len())
 }
 
 /// Whether the database lies on a filesystem that nobody can vouch for.
@@ -57,35 +85,30 @@ fn nearest(database: &Path) -> &Path {
 /// Is it there? Errors: it is not this user's alone.
 fn private(path: &Path) -> Result<bool, StoreError> {
     let found = files::look_at(path).map_err(|error| StoreError::from_io(path, error))?;
-    let fault = match found {
+    let (fault, hint) = match found {
         Owned::Absent => return Ok(false),
         Owned::Ours => return Ok(true),
         Owned::Foreign(uid) => {
             let own = files::own_uid();
-            format!("belongs to user {uid}, and this is user {own}")
+            let fault = format!("belongs to user {uid}, and this is user {own}");
+            return Err(not_private(
+                path,
+                &fault,
+                "only its user can use a database",
+            ));
         }
-        Owned::Link => "is a symbolic link".to_owned(),
-        Owned::Writable => "can be written to by other users".to_owned(),
+        Owned::Link => ("is a symbolic link", "name the file that it points to"),
+        Owned::Writable => ("can be written to by other users", MODES),
     };
-    Err(not_private(path, fault))
+    Err(not_private(path, fault, hint))
 }
 
-/// An empty file that has a log was a database once; SQLite would begin a new one there. The log is
-/// looked at first: who makes a database writes to the file before there is a log.
-fn refuse_truncated(folder: &Folder) -> Result<(), StoreError> {
-    let is_empty = |path: &Path| path.metadata().is_ok_and(|found| found.len() == 0);
-    if folder.wal().exists() && is_empty(folder.database()) {
-        return Err(StoreError::Damaged {
-            path: folder.database().to_owned(),
-            cause: "it is empty, and it has a log".to_owned(),
-        });
-    }
-    Ok(())
-}
+const MODES: &str = "a database belongs to one user: mode 0600 in a folder of mode 0700";
 
-fn not_private(path: &Path, fault: String) -> StoreError {
+fn not_private(path: &Path, fault: &str, hint: &'static str) -> StoreError {
     StoreError::NotPrivate {
         path: path.to_owned(),
-        fault,
+        fault: fault.to_owned(),
+        hint,
     }
 }

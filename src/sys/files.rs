@@ -8,6 +8,7 @@ use std::path::Path;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
 use nix::sys::stat::{Mode, umask};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, SysconfVar, User, access, geteuid, sysconf};
 
 /// What stands at a path where a private file or folder is expected.
@@ -47,6 +48,22 @@ pub fn look_at(path: &Path) -> io::Result<Owned> {
 pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
     let mode = fs::metadata(path)?.mode();
     Ok(mode & 0o022 != 0 && mode & 0o1000 == 0)
+}
+
+/// How many names the file at `path` itself has. Errors: see lstat(2).
+pub fn links(path: &Path) -> io::Result<u64> {
+    Ok(fs::symlink_metadata(path)?.nlink())
+}
+
+/// How many bytes this process may still write to the filesystem of `path`. Errors: see statvfs(3).
+pub fn room(path: &Path) -> io::Result<u64> {
+    let found = statvfs(path)?;
+    let blocks = if geteuid().is_root() {
+        found.blocks_free()
+    } else {
+        found.blocks_available()
+    };
+    Ok(blocks.saturating_mul(found.fragment_size()))
 }
 
 /// May this process make files in the folder `path`, or write to the file (access(2))?

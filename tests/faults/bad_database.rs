@@ -193,6 +193,32 @@ fn a_link_in_place_of_the_database_or_of_what_belongs_to_it_is_refused() {
 }
 
 #[test]
+fn a_database_with_two_names_is_refused_by_both() {
+    let home = prepared();
+    fs::hard_link(home.db(), home.path("place/other.db")).expect("there is room");
+    assert_refused(&home, "has more than one name", &[]);
+    let other = home.path("place/other.db").display().to_string();
+    let refused = home.retrier(["--db", &other, "list"]).output().exits(1);
+    assert!(
+        refused.error_text().contains("has more than one name"),
+        "{refused:?}"
+    );
+}
+
+/// A new database would begin with what the log holds of the old one.
+#[test]
+fn a_log_without_its_database_is_refused() {
+    let home = prepared();
+    home.run(["--no-daemon-start", "--", "true"]);
+    fs::remove_file(home.db()).expect("it is there");
+    assert_refused(
+        &home,
+        "is damaged: it is gone, and its log (-wal) is there",
+        &[],
+    );
+}
+
+#[test]
 fn what_others_can_change_is_refused() {
     let modes = [
         ("retrier.db", 0o660),

@@ -70,13 +70,11 @@ pub fn page(
 
 /// Why the run is where it is.
 fn remark(record: &RunRecord, now: Timestamp, service: &Service) -> String {
-    let nobody = match &record.run.state {
-        State::Waiting { .. } | State::Held | State::Running { .. }
-            if *service == Service::None =>
-        {
-            "; no daemon runs, `retrier daemon --detach` starts one"
-        }
-        _ => "",
+    let trouble = match (&record.run.state, service) {
+        (State::Succeeded | State::Failed { .. } | State::Canceled { open: None }, _)
+        | (_, Service::Well) => String::new(),
+        (_, Service::None) => "; no daemon runs, `retrier daemon --detach` starts one".to_owned(),
+        (_, Service::Troubled(why)) => format!("; {}", escape_text(why)),
     };
     let why = match &record.run.state {
         State::Waiting { due, .. } if *due > now => {
@@ -91,11 +89,8 @@ fn remark(record: &RunRecord, now: Timestamp, service: &Service) -> String {
                 clock_time(*due)
             )
         }
-        State::Waiting { .. } => match service {
-            Service::None => ", due".to_owned(),
-            Service::Well => ", waits for a free slot".to_owned(),
-            Service::Troubled(why) => format!(", the daemon is in trouble: {}", escape_text(why)),
-        },
+        State::Waiting { .. } if *service == Service::Well => ", waits for a free slot".to_owned(),
+        State::Waiting { .. } => ", due".to_owned(),
         State::Held => ", waits for the last attempt of its parent to end".to_owned(),
         State::Running { attempt } => format!(", attempt {attempt}"),
         State::Succeeded => String::new(),
@@ -111,7 +106,7 @@ fn remark(record: &RunRecord, now: Timestamp, service: &Service) -> String {
         }
         State::Canceled { open: None } => String::new(),
     };
-    format!("{why}{nobody}")
+    format!("{why}{trouble}")
 }
 
 fn result(result: &RunResult) -> String {

@@ -320,3 +320,35 @@ fn cancel_between_the_claim_and_the_start_leaves_nothing_running() {
     assert_eq!(numbers(&document), [1]);
     wait_until_no_command(&home);
 }
+
+/// The daemon that was to end the attempt is gone, and the hook waits for that.
+#[test]
+fn a_second_cancel_starts_a_daemon_for_what_the_first_one_has_left() {
+    if skip(Need::Flock) {
+        return;
+    }
+    let home = Home::new();
+    let journal = Journal::new(&home);
+    let grown = Gate::new(&home, "grown");
+    let mut daemon = home.daemon();
+    let line = stubborn(&journal, &grown);
+    let hook = ["--on-complete", "true"];
+    let id = home.run(
+        hook.into_iter()
+            .chain(["--grace", "300ms", "--shell", &line]),
+    );
+    wait_until("the tree has grown", LONG, || grown.is_open());
+    daemon.pause();
+    assert_eq!(cancel(&home, id), 0);
+    daemon.kill9();
+    let page = home
+        .retrier(["status", &id.to_string()])
+        .output()
+        .ok()
+        .text();
+    assert!(page.contains("is being ended; no daemon runs"), "{page}");
+    assert_eq!(cancel(&home, id), 0);
+    let hook = home.status(id)["hook_id"].as_i64().expect("a hook");
+    wait_until_state(&home, hook, "succeeded");
+    assert_eq!(outcomes(&home.status(id)), ["canceled"]);
+}

@@ -4,10 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use retrier::model::{Environment, Policy, Spec, Start};
-use retrier::store::{Access, Folder, Store};
-
-use crate::support::{FakeClock, Home, Limit, wait_until};
+use crate::support::{FakeClock, Home, Limit, store_many, wait_until};
 
 const LONG: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -199,7 +196,7 @@ fn a_retention_of_zero_keeps_for_ever_and_another_one_is_kept() {
 fn three_thousand_expired_runs_are_swept_without_holding_up_submits() {
     let home = Home::new();
     let clock = FakeClock::new(&home);
-    store_many(&home, 1500);
+    store_many(&home, 1500, HOUR, retrier::clock::now());
     let ids = (1..=1500).map(|id| id.to_string());
     let args = ["cancel".to_owned()].into_iter().chain(ids);
     home.retrier(args).output().ok();
@@ -224,30 +221,6 @@ fn three_thousand_expired_runs_are_swept_without_holding_up_submits() {
         "a submit took {slowest:?}"
     );
     assert_eq!(stored(&home).len(), 1 + fresh.len());
-}
-
-/// Stores so many runs that are due in an hour and have a hook, without the calls that this would take.
-fn store_many(home: &Home, count: usize) {
-    let opened = Store::open(&Folder::of(home.db()), Access::Create);
-    let mut store = opened
-        .expect("a new database can be made")
-        .expect("it was to be made");
-    let spec = Spec {
-        command: vec![b"/bin/true".to_vec()],
-        cwd: b"/".to_vec(),
-        environment: Environment::default(),
-        umask: 0o022,
-        stdin: None,
-        name: None,
-        policy: Policy::default(),
-        start: Start::After(HOUR),
-        on_complete: Some(b"true".to_vec()),
-    };
-    for _ in 0..count {
-        store
-            .submit(&spec, retrier::clock::now())
-            .expect("it is stored");
-    }
 }
 
 /// Both runs are seen in passes after the clock was moved, and upkeep follows each pass.

@@ -10,13 +10,14 @@
 //! | a kill, a stop, an error at every failpoint, and again while that is recovered from | `daemon_kill`, `second_kill`, `cancel_kill`, `client_points` |
 //! | the client killed at every system call | `client_kill` |
 //! | a minute of killed daemons under eight clients | `kill_loop` |
-//! | shims and commands killed, and what commands leave | `remains` |
+//! | shims and commands killed, and what commands leave | `remains`, `escape` |
 //! | the power cut | `power` |
 //! | several daemons, and one that leaves when somebody comes | `daemons` |
 //! | a reused pid, another boot, another pid namespace | `identity` |
 //! | a clock that is set | `clocks` |
 //! | a full disk; no descriptors, no processes | `full_disk`, `limits` |
-//! | a database that must not be used, or is taken away | `bad_database`, `replaced` |
+//! | a database that must not be used, or is taken away | `bad_database`, `flipped_bits`, `replaced` |
+//! | an index of the log that is old, or half made | `index` |
 //!
 //! A test with `catches` in its name puts in the bug that the others beside it are there for (`RETRIER_BUG`), and shows
 //! that the same checker finds it.
@@ -30,8 +31,11 @@ mod clocks;
 mod crowd;
 mod daemon_kill;
 mod daemons;
+mod escape;
+mod flipped_bits;
 mod full_disk;
 mod identity;
+mod index;
 mod kill_loop;
 mod life;
 mod limits;

@@ -56,7 +56,7 @@ fn a_daemon_of_a_removed_database_leaves_the_doorbell_of_the_next_one_alone() {
         fs::remove_file(home.path(name)).unwrap();
     }
     let _second = home.daemon();
-    assert_eq!(first.wait(LONG), 0);
+    assert_eq!(first.wait(LONG), 1);
     assert!(home.path("retrier.db.d/doorbell").exists());
 }
 
@@ -295,6 +295,19 @@ fn a_command_that_stops_its_own_shim_is_not_started_without_a_rest() {
     }
     assert_eq!(home.status(id)["failures"], 0);
     home.retrier(["cancel", &id.to_string()]).output().ok();
+}
+
+/// Who reads only that it failed would store it once more.
+#[test]
+fn a_wait_that_fails_says_that_the_run_is_stored() {
+    let home = Home::new();
+    let failed = home.sh("ulimit -n 10; exec retrier run --wait -- true");
+    let failed = failed.output().exits(125);
+    assert!(
+        failed.error_text().contains("run 1 is stored, but: "),
+        "{failed:?}"
+    );
+    assert_eq!(home.wait(1), 0);
 }
 
 #[test]

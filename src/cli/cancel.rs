@@ -52,7 +52,7 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     let mut ring = client.ring();
     ring.mark_changed(&[id]);
     let now = clock::now();
-    let transition = match store.with_room(|store| commit(store, id, now))? {
+    let transition = match store.with_reserve(|store| commit(store, id, now))? {
         Ok(transition) => transition,
         Err((Refusal::AlreadyCanceled, run)) => {
             // The cancel before this one may not be on the disk yet.

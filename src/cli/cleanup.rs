@@ -3,9 +3,9 @@
 use anyhow::bail;
 
 use crate::clock;
-use crate::daemon::upkeep::{RUNS_MAX, empty_trash};
+use crate::daemon::upkeep::{empty_trash, forget_some};
 use crate::model::{RunId, Status, Timestamp};
-use crate::store::{RUNS_WITHOUT_ROOM, Removed, Store, StoreError};
+use crate::store::{Removed, Store};
 use crate::sys::failpoint;
 
 use super::args::CleanupArgs;
@@ -44,15 +44,9 @@ pub fn cleanup(client: &Client, args: &CleanupArgs) -> anyhow::Result<u8> {
 
 /// Forgets all runs that ended before `before`; says how many.
 fn sweep(store: &mut Store, before: Timestamp, state: Option<Status>) -> anyhow::Result<usize> {
-    let (mut forgotten, mut limit) = (0, RUNS_MAX);
+    let mut forgotten = 0;
     loop {
-        let swept = match store.forget(|pass| pass.expire(before, state, limit)) {
-            Err(StoreError::Full { .. }) if limit > RUNS_WITHOUT_ROOM => {
-                limit = RUNS_WITHOUT_ROOM;
-                continue;
-            }
-            other => other?,
-        };
+        let swept = forget_some(store, before, state)?;
         forgotten += swept.runs;
         if !swept.more {
             return Ok(forgotten);
@@ -63,7 +57,7 @@ fn sweep(store: &mut Store, before: Timestamp, state: Option<Status>) -> anyhow:
 fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<u8> {
     let mut ring = client.ring();
     ring.mark_changed(&[id]);
-    let refused = match store.forget(|pass| pass.remove(id))? {
+    let refused = match store.with_reserve(|store| store.forget(|pass| pass.remove(id)))? {
         Removed::Done => None,
         Removed::Unfinished => Some(
             Failure::new(code::STATE, format!("run {id} has not ended"))

@@ -84,7 +84,7 @@ impl From<anyhow::Error> for Failure {
             (None, Some(held @ ServeError::Held(_))) => {
                 Self::new(code::STATE, held.to_string()).hint(HELD_HINT)
             }
-            (None, Some(ServeError::System(..) | ServeError::Displaced(_)) | None) => {
+            (None, Some(ServeError::System(..)) | None) => {
                 Self::new(code::FAILED, format!("{error:#}"))
             }
         }
@@ -107,6 +107,7 @@ impl Failure {
             | StoreError::Busy { .. }
             | StoreError::Replaced { .. }
             | StoreError::Network { .. }
+            | StoreError::Displaced { .. }
             | StoreError::ReadOnly { .. }
             | StoreError::Io { .. }
             | StoreError::Sqlite { .. } => code::FAILED,

@@ -48,6 +48,9 @@ pub(super) struct Daemon {
     pub(super) poller: Poller,
     pub(super) timer: WallTimer,
     pub(super) signals: Rc<Signals>,
+    pub(super) lock: Rc<DaemonLock>,
+    /// What somebody has asked for, and must not be forgotten when it starts over.
+    pub(super) obeyed: Vec<i32>,
     pub(super) doorbell: Doorbell,
     pub(super) deaf_until: Option<Instant>,
     pub(super) slots: Slots,
@@ -116,13 +119,14 @@ impl Daemon {
         world: &World,
         open_files: u64,
         signals: &Rc<Signals>,
+        lock: &Rc<DaemonLock>,
     ) -> Result<Self, ServeError> {
         let system = |what| move |error| ServeError::System(what, error);
-        // `None` is for Access::Existing alone.
-        let store = Store::open(folder, Access::Create)?;
-        let gone = || io::Error::from(io::ErrorKind::NotFound);
-        let store = store.ok_or_else(|| ServeError::System("the database", gone()))?;
-        store.wait_at_most(BUSY_MAX)?;
+        // It was made before the lock was taken: one that is gone since then is not made again.
+        let path = folder.database().to_owned();
+        let store = Store::open(folder, Access::Existing)?;
+        let store = store.ok_or(StoreError::Replaced { path })?;
+        store.keep_reserve();
         let poller = Poller::new().map_err(system("epoll"))?;
         let timer = WallTimer::new().map_err(system("timerfd"))?;
         let doorbell = Doorbell::hang(folder, callers_max()).map_err(system("the doorbell"))?;
@@ -142,6 +146,8 @@ impl Daemon {
             poller,
             timer,
             signals: Rc::clone(signals),
+            lock: Rc::clone(lock),
+            obeyed: Vec::new(),
             doorbell,
             deaf_until: None,
             slots: Slots::default(),
@@ -167,24 +173,28 @@ impl Daemon {
         Ok(daemon)
     }
 
-    pub(super) fn run(&mut self, lock: &DaemonLock) -> Result<(), ServeError> {
+    pub(super) fn run(&mut self) -> Result<(), ServeError> {
+        self.store.wait_at_most(BUSY_MAX)?;
         loop {
             let mut now = clock::monotonic();
             self.look_again(now);
             let mut more = false;
             if self.passes.until(now).is_none() {
-                self.check_place(lock)?;
+                self.check_place()?;
                 match self.work() {
                     Ok(busy) => {
-                        self.passes.clear();
+                        if self.passes.in_a_row() > 0 {
+                            self.passes.clear();
+                            self.store.keep_reserve();
+                        }
                         more = busy;
                     }
                     Err(error) => self.database_trouble(error)?,
                 }
                 now = clock::monotonic();
             }
-            lock.tell(self.trouble());
-            match self.may_leave(now, lock) {
+            self.lock.tell(self.trouble());
+            match self.may_leave(now) {
                 Ok(false) => {}
                 Ok(true) => {
                     self.slots.dismiss(&self.folder);
@@ -208,16 +218,11 @@ impl Daemon {
         }
     }
 
-    /// Before a pass: the paths still lead to what this daemon holds, or it would work beside
-    /// another one, or on a database that nobody sees.
-    fn check_place(&self, lock: &DaemonLock) -> Result<(), ServeError> {
-        if self.dirty && !lock.is_in_place(&self.folder) {
-            return Err(ServeError::Displaced(self.folder.lock()));
-        }
-        if self.dirty {
-            self.store.check_place()?;
-        }
-        Ok(())
+    /// Before anything is written: the paths still lead to what this daemon holds, or it would work
+    /// beside another one, or on a database that nobody sees.
+    fn check_place(&self) -> Result<(), StoreError> {
+        self.lock.check_place(&self.folder)?;
+        self.store.check_place()
     }
 
     /// One pass, if there is something to do, and one step of upkeep. `true`: there is more.
@@ -237,11 +242,6 @@ impl Daemon {
             self.upkeep_at = more.then(|| clock::monotonic().checked_add(rest)).flatten();
         }
         Ok(self.dirty && clock::poll_interval().is_none())
-    }
-
-    /// Did the last pass find room on the disk, or was there no trouble at all?
-    pub(super) fn has_room(&self) -> bool {
-        self.passes.in_a_row() == 0
     }
 
     /// A full disk or a busy database passes; nothing is lost by waiting for it.
@@ -310,7 +310,7 @@ impl Daemon {
     }
 
     /// Whether the daemon is to end now.
-    fn may_leave(&mut self, now: Instant, lock: &DaemonLock) -> Result<bool, ServeError> {
+    fn may_leave(&mut self, now: Instant) -> Result<bool, ServeError> {
         if self.deaf_until.is_some_and(|until| until <= now) {
             self.deaf_until = None;
             let listening = self
@@ -322,7 +322,9 @@ impl Daemon {
         match self.mode {
             Mode::Stopping => return Ok(true),
             // What cannot be committed now is in the shims' records, for the next daemon.
-            Mode::Draining if open == 0 && (self.inbox.is_empty() || !self.has_room()) => {
+            Mode::Draining
+                if open == 0 && (self.inbox.is_empty() || self.passes.in_a_row() > 0) =>
+            {
                 return Ok(true);
             }
             Mode::Draining | Mode::Serving => {}
@@ -338,12 +340,12 @@ impl Daemon {
         if !idle || now.saturating_duration_since(since) < stay {
             return Ok(false);
         }
-        self.retire(lock)
+        self.retire()
     }
 
     /// Ends inside a write transaction: who commits a run before it is served, who commits after
     /// it finds the lock free and starts a daemon.
-    fn retire(&mut self, lock: &DaemonLock) -> Result<bool, ServeError> {
+    fn retire(&mut self) -> Result<bool, ServeError> {
         let pass = self.store.begin()?;
         if !pass.read().is_idle()? {
             return Ok(false);
@@ -352,7 +354,7 @@ impl Daemon {
         let system = |error| ServeError::System("leaving", error);
         failpoint::reach("retiring").map_err(system)?;
         self.doorbell.take_down(&self.folder).map_err(system)?;
-        lock.release().map_err(system)?;
+        self.lock.release().map_err(system)?;
         // From here on another daemon may serve, so whatever fails, this one leaves; it has written
         // nothing that could be lost.
         let committed = pass.map_or(Ok(()), Pass::commit).map_err(ServeError::from);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::model::Timestamp;
-use crate::store::Folder;
+use crate::store::{Folder, StoreError};
 use crate::sys::files::{file_identity, identity_of, open_private};
 use crate::sys::identity::{Liveness, ProcessIdentity, World, signal};
 use crate::sys::poll::wait_readable;
@@ -82,9 +82,14 @@ impl DaemonLock {
         }
     }
 
-    /// Whether another daemon would find this lock, or the file has been removed or replaced.
-    pub fn is_in_place(&self, folder: &Folder) -> bool {
-        identity_of(&self.file).ok() == file_identity(&folder.lock())
+    /// Looks whether another daemon would find this lock. Errors: it would not, because the file
+    /// was removed or replaced.
+    pub fn check_place(&self, folder: &Folder) -> Result<(), StoreError> {
+        let path = folder.lock();
+        if identity_of(&self.file).ok() == file_identity(&path) {
+            return Ok(());
+        }
+        Err(StoreError::Displaced { path })
     }
 
     /// Gives the lock back while the process lives on.
@@ -96,7 +101,8 @@ impl DaemonLock {
 fn write(file: &File, holder: &Holder) -> io::Result<()> {
     let mut text = serde_json::to_vec(holder)?;
     text.resize(text.len().max(SIZE), b' ');
-    file.write_all_at(&text, 0)
+    file.write_all_at(&text, 0)?;
+    file.set_len(text.len() as u64)
 }
 
 /// Does a daemon hold this database?
@@ -145,7 +151,8 @@ pub fn await_name(folder: &Folder, world: &World) -> io::Result<Option<Holder>> 
 /// Has the daemon that holds this database look into it, without its doorbell. Nothing happens when
 /// it has not written down who it is, and so has yet to look, or lives in another pid namespace.
 pub fn wake(folder: &Folder) -> io::Result<()> {
-    if let Some(holder) = find(folder)?
+    // A second look: what it says may be rewritten at this moment.
+    if let Some(holder) = find(folder)?.or(find(folder)?)
         && let Liveness::Alive(pidfd) = World::current()?.look_up(&holder.process)
     {
         signal(&pidfd, SIGHUP);

@@ -80,6 +80,9 @@ impl Daemon {
 
     /// Does what a signal asks for.
     pub(super) fn obey(&mut self, signal: i32) -> Result<(), ServeError> {
+        if [SIGTERM, SIGINT, SIGUSR1, SIGUSR2].contains(&signal) {
+            self.obeyed.push(signal);
+        }
         match signal {
             SIGTERM | SIGINT => {
                 tracing::info!("told to leave; attempts that run live on");
@@ -187,7 +190,7 @@ impl Daemon {
             shim: slot.shim.identity,
             grace: launch.map_or(Duration::ZERO, |launch| launch.run.policy.grace),
         };
-        if self.bury(open) == What::NeverStarted {
+        if self.bury(open) == Some(What::NeverStarted) {
             // One shim that dies before its work is an accident; one after the other must not
             // spin.
             self.claim_trouble(&io::Error::other("a shim has died"));

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::model::RunId;
 use crate::shim::handle::{Evidence, Press, evidence, is_locked, press_leftover};
-use crate::store::{OpenAttempt, StoreError};
+use crate::store::{OpenAttempt, StoreError, Stream};
 use crate::sys::failpoint;
-use crate::sys::identity::{Liveness, terminate};
+use crate::sys::identity::{Liveness, signal, terminate};
 use crate::sys::process::{self, Found, is_shortage};
+use crate::sys::signal::SIGCONT;
 
 use super::cycle::{Daemon, WATCHED, token};
 use super::order::marks;
@@ -34,6 +35,8 @@ pub struct Watched {
     /// Its shim; `None` in another pid namespace and while it cannot be looked up: its lock alone
     /// tells.
     pidfd: Option<OwnedFd>,
+    /// It is to be ended, as soon as it can be told.
+    unwanted: bool,
     told: bool,
 }
 
@@ -52,7 +55,8 @@ impl Daemon {
     /// Finds out about every attempt that is open in the database, and clears away the files of
     /// shims that nobody needs.
     pub(super) fn recover(&mut self) -> Result<(), StoreError> {
-        let open = self.store.read().open_attempts()?;
+        // After whatever a daemon that has lost its lock was about to commit.
+        let open = self.store.begin()?.read().open_attempts()?;
         self.remove_old_files(&open);
         for attempt in open {
             if failpoint::has_bug("forgets_living_shims") {
@@ -66,6 +70,8 @@ impl Daemon {
             }
         }
         self.dirty = true;
+        // Whatever was done to it before counts from here on.
+        clock::was_set();
         self.clock_set = true;
         Ok(())
     }
@@ -98,8 +104,12 @@ impl Daemon {
     }
 
     fn keep(&mut self, open: OpenAttempt, pidfd: Option<OwnedFd>) {
-        let told = false;
-        let watched = Watched { open, pidfd, told };
+        let watched = Watched {
+            open,
+            pidfd,
+            unwanted: false,
+            told: false,
+        };
         self.watched.insert(self.next_watched, watched);
         self.next_watched += 1;
     }
@@ -144,8 +154,8 @@ impl Daemon {
     }
 
     /// The shim of an open attempt is gone: reads what it has recorded. What is left of a lost one
-    /// is ended before that is settled. Says what became of it.
-    pub(super) fn bury(&mut self, open: OpenAttempt) -> What {
+    /// is ended before that is settled. Says what became of it, if that can be seen now.
+    pub(super) fn bury(&mut self, open: OpenAttempt) -> Option<What> {
         let path = self.folder.shims().join(&open.file);
         let same_boot = open.shim.boot_id == self.world.boot_id;
         let same_world = same_boot && open.shim.pid_ns == self.world.pid_ns;
@@ -156,7 +166,7 @@ impl Daemon {
             // It is there, and can be read when there are descriptors again.
             Err(error) if is_shortage(&error) => {
                 self.keep(open, None);
-                return What::Lost;
+                return None;
             }
             Err(error) => {
                 tracing::error!("{}: {error}", path.display());
@@ -167,10 +177,10 @@ impl Daemon {
         if matches!(what, What::Lost) && pressed {
             self.remnants.push(Remnant::new(open, clock::monotonic()));
             self.look_at = None;
-            return what;
+            return Some(what);
         }
         self.find_gone(open, what.clone());
-        what
+        Some(what)
     }
 
     /// What was found out about an attempt whose shim is gone.
@@ -225,7 +235,9 @@ impl Daemon {
         let (run, attempt) = (open.run, open.attempt);
         let marks = marks(&self.name, Key { run, attempt });
         let path = self.folder.shims().join(&open.file);
-        press_leftover(&path, &open.shim, &marks, seen, press)
+        let outputs = [Stream::Stdout, Stream::Stderr];
+        let outputs = outputs.map(|stream| self.folder.output(run, attempt, stream));
+        press_leftover(&path, &open.shim, &outputs, &marks, seen, press)
     }
 
     /// Looks at the shims that only their locks tell of, and at those that could not be looked up.
@@ -254,6 +266,9 @@ impl Daemon {
             && let Some(watched) = self.watched.get_mut(&number)
         {
             watched.pidfd = Some(pidfd);
+            if watched.unwanted {
+                watched.end();
+            }
             // It may have been canceled meanwhile.
             self.dirty = true;
         }
@@ -306,8 +321,11 @@ impl Remnant {
 
 impl Watched {
     fn end(&mut self) {
+        self.unwanted = true;
         if let (false, Some(pidfd)) = (self.told, &self.pidfd) {
             terminate(pidfd);
+            // Its command may have stopped it.
+            signal(pidfd, SIGCONT);
             self.told = true;
         }
     }

@@ -2,13 +2,12 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock;
 use crate::store::{Access, Folder, Store, StoreError, is_doubtful};
-use crate::sys::identity::{World, open_verified, terminate};
+use crate::sys::identity::{Liveness, World, terminate};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{limit_open_files, reap_all};
 use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
@@ -39,9 +38,6 @@ pub enum ServeError {
     /// Another daemon holds the database.
     #[error("{}", held(.0))]
     Held(Option<Box<Holder>>),
-    /// The lock is no more where another daemon would look for it.
-    #[error("{} was removed or replaced, so another daemon may hold the database", .0.display())]
-    Displaced(PathBuf),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,14 +50,15 @@ impl ServeError {
     /// May it work again later, without anybody's help or with room made on the disk?
     fn may_pass(&self) -> bool {
         match self {
-            Self::Held(_) | Self::Displaced(_) => false,
+            Self::Held(_) => false,
             Self::System(..) => true,
             Self::Store(error) => match error {
                 StoreError::NotOurs { .. }
                 | StoreError::Newer { .. }
                 | StoreError::Damaged { .. }
                 | StoreError::NotPrivate { .. }
-                | StoreError::Network { .. } => false,
+                | StoreError::Network { .. }
+                | StoreError::Displaced { .. } => false,
                 // The one that stands there now may be ours to serve.
                 StoreError::Replaced { path } => path.exists(),
                 StoreError::NoRun { .. }
@@ -93,7 +90,7 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
     // Before the lock: from then on clients send signals to its holder.
     let caught = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
     let signals = Rc::new(Signals::catch(&caught).map_err(system("signals"))?);
-    let lock = hold(folder, &config, &world)?;
+    let lock = Rc::new(hold(folder, &config, &world)?);
     let mut open_files = 0;
     limit_open_files(None)
         .map(|before| open_files = before)
@@ -103,7 +100,7 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
     let mut asked = Vec::new();
     loop {
         let began = clock::monotonic();
-        let opened = Daemon::open(folder, &config, &world, open_files, &signals);
+        let opened = Daemon::open(folder, &config, &world, open_files, &signals, &lock);
         let served = opened.and_then(|mut daemon| {
             daemon.recover()?;
             for signal in asked.drain(..) {
@@ -116,7 +113,9 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
                 }
                 ready();
             }
-            daemon.run(&lock)
+            let ran = daemon.run();
+            asked.append(&mut daemon.obeyed);
+            ran
         });
         match served {
             Ok(()) => return Ok(()),
@@ -187,8 +186,8 @@ fn hold(folder: &Folder, config: &Config, world: &World) -> Result<DaemonLock, S
         let other = found
             .as_ref()
             .filter(|other| other.automatic && !config.automatic);
-        let pidfd = other.and_then(|other| open_verified(other.process.pid, other.process.start));
-        let Some(pidfd) = pidfd else {
+        let seen = other.map(|other| world.look_up(&other.process));
+        let Some(Liveness::Alive(pidfd)) = seen else {
             return Err(ServeError::Held(found.map(Box::new)));
         };
         terminate(&pidfd);

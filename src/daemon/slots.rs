@@ -129,6 +129,7 @@ impl Slots {
         {
             // A shim that is gone shows it by its end.
             let _ = slot.shim.send(&Message::End(cause));
+            slot.shim.wake();
         }
     }
 

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use crate::clock;
-use crate::store::{RUNS_WITHOUT_ROOM, Store, StoreError};
+use crate::model::{Status, Timestamp};
+use crate::store::{Store, StoreError, Swept};
 
 use super::cycle::Daemon;
 
 /// How many runs are forgotten in one transaction.
-pub const RUNS_MAX: usize = 1000;
+const RUNS_MAX: usize = 1000;
+
+/// And how many when there is no room to write down more.
+const RUNS_WITHOUT_ROOM: usize = 20;
 
 /// How many files are removed in one step.
-pub const FILES_MAX: usize = 100;
+const FILES_MAX: usize = 100;
 
 /// Endings that expire one after the other are swept together.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -30,12 +34,7 @@ impl Daemon {
             && at <= now
         {
             let before = now.minus(retention);
-            let limit = if self.has_room() {
-                RUNS_MAX
-            } else {
-                RUNS_WITHOUT_ROOM
-            };
-            let swept = self.store.forget(|pass| pass.expire(before, None, limit))?;
+            let swept = forget_some(&mut self.store, before, None)?;
             if swept.runs > 0 {
                 tracing::info!("forgot {} runs that ended long ago", swept.runs);
                 self.trash = true;
@@ -59,7 +58,7 @@ impl Daemon {
     }
 
     /// When the next run is older than the retention, but not at once.
-    pub(super) fn next_expiry(&self) -> Result<Option<crate::model::Timestamp>, StoreError> {
+    pub(super) fn next_expiry(&self) -> Result<Option<Timestamp>, StoreError> {
         let Some(retention) = self.config.retention else {
             return Ok(None);
         };
@@ -69,8 +68,28 @@ impl Daemon {
     }
 }
 
+/// Forgets runs that ended before `before`, of one state alone if it is given: at most [`RUNS_MAX`],
+/// and on a full disk a few with their files, so that each step makes room for the next.
+pub fn forget_some(
+    store: &mut Store,
+    before: Timestamp,
+    state: Option<Status>,
+) -> Result<Swept, StoreError> {
+    let many = store.with_room(|store| store.forget(|pass| pass.expire(before, state, RUNS_MAX)));
+    match many {
+        Err(StoreError::Full { .. }) => {}
+        other => return other,
+    }
+    let few =
+        |store: &mut Store| store.forget(|pass| pass.expire(before, state, RUNS_WITHOUT_ROOM));
+    let swept = store.with_reserve(few)?;
+    empty_trash(store)?;
+    Ok(swept)
+}
+
 /// Removes all files of forgotten runs, step by step, for a client that has forgotten some.
 pub fn empty_trash(store: &mut Store) -> Result<(), StoreError> {
-    while store.with_room(|store| store.empty_trash(FILES_MAX))? {}
+    while store.with_reserve(|store| store.empty_trash(FILES_MAX))? {}
+    store.keep_reserve();
     Ok(())
 }

@@ -164,10 +164,10 @@ impl<'a> Attempt<'a> {
             self.end(Cause::Timeout);
         }
         if passed(self.kill_at) {
-            process::kill_group(self.leader);
-            // What cannot be looked up now is looked up again in a moment.
-            let left = process::descendants(std::process::id() as i32).unwrap_or_default();
-            left.members.iter().for_each(process::Found::kill);
+            if self.exit.is_none() {
+                process::kill_group(self.leader);
+            }
+            self.left().iter().for_each(process::Found::kill);
             self.kill_at = now.checked_add(KILL_AGAIN);
         }
     }
@@ -198,9 +198,23 @@ impl<'a> Attempt<'a> {
 
     fn end_tree(&mut self) {
         if self.kill_at.is_none() {
-            process::terminate_group(self.leader);
+            if self.exit.is_none() {
+                process::terminate_group(self.leader);
+            } else {
+                let members = self.left();
+                let members = members.iter().filter(|one| one.stat.group == self.leader);
+                members.for_each(process::Found::terminate);
+            }
             self.kill_at = clock::monotonic().checked_add(self.order.grace);
         }
+    }
+
+    /// What lives of the attempt. When the command has ended and was reaped the number of its group
+    /// is free, and may be another group's by now: then they are signaled one by one.
+    fn left(&self) -> Vec<process::Found> {
+        // What cannot be looked up now is looked up again in a moment.
+        let left = process::descendants(std::process::id() as i32);
+        left.unwrap_or_default().members
     }
 
     fn outcome(&self) -> Outcome {

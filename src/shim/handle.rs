@@ -4,20 +4,21 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::model::{AttemptNumber, RunId};
 use crate::sys::files::{append_private, create_private, remove_if_there, reserve};
-use crate::sys::identity::{ProcessIdentity, World, open_child};
+use crate::sys::identity::{ProcessIdentity, World, open_child, signal};
 use crate::sys::leftover::{Traces, left_of};
 use crate::sys::process::Found;
+use crate::sys::signal::SIGCONT;
 use crate::sys::socket::{message_pair, receive_message, send_message};
 use crate::sys::spawn::OwnProgram;
 use crate::sys::{failpoint, lock};
 
 use super::order::Message;
-use super::record::{self, Ending, Record, Stage};
+use super::record::{self, Ending, Record, Stage, Written};
 
 /// A shim of this daemon.
 #[derive(Debug)]
@@ -67,6 +68,11 @@ impl Shim {
     /// Tells it something, without blocking. Errors: it is gone.
     pub fn send(&self, message: &Message) -> io::Result<()> {
         send_message(&self.control, &message.encode()?)
+    }
+
+    /// Lets it go on, if its command has stopped it.
+    pub fn wake(&self) {
+        signal(&self.pidfd, SIGCONT);
     }
 
     /// The next of its reports; `None` when there is none now, or none any more.
@@ -147,8 +153,15 @@ pub fn evidence(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Evidence::Lost),
         Err(error) => return Err(error),
     };
-    let stage = record.filter(|record| (record.run, record.attempt) == (run, attempt));
-    Ok(match stage.map(|record| record.stage) {
+    let stage = match record {
+        // It may be of a newer retrier, or damaged: what it told is unknown.
+        Written::Unreadable => return Ok(Evidence::Lost),
+        Written::Record(record) if (record.run, record.attempt) == (run, attempt) => {
+            Some(record.stage)
+        }
+        Written::Nothing | Written::Record(_) => None,
+    };
+    Ok(match stage {
         Some(Stage::Ended(ending)) => Evidence::Ended(ending),
         Some(Stage::Starting | Stage::Running { .. }) => Evidence::Lost,
         Some(Stage::NotStarted { .. }) | None if same_boot => Evidence::NeverStarted,
@@ -177,18 +190,23 @@ pub enum Press {
 }
 
 /// Ends what a shim that was killed has left of the attempt that it ran: the processes of its
-/// session, those that hold its file's lock, and those with `marks` in their environment, among
+/// session, those that hold its file's lock or may write to `outputs`, and those with `marks` in their
+/// environment, among
 /// the `seen`. `true`: some are left. The shim must have lived in this boot and pid namespace.
 pub fn press_leftover(
     path: &Path,
     shim: &ProcessIdentity,
+    outputs: &[PathBuf],
     marks: &[Vec<u8>],
     seen: &[Found],
     press: Press,
 ) -> io::Result<bool> {
     // Without the file, which somebody may have removed, there is less to go by.
     let file = open_existing(path)?;
-    let record = file.as_ref().map(record::read).transpose()?.flatten();
+    let record = match file.as_ref().map(record::read).transpose()? {
+        Some(Written::Record(record)) => Some(record),
+        Some(Written::Nothing | Written::Unreadable) | None => None,
+    };
     let left = left_of(
         seen,
         &Traces {
@@ -198,6 +216,7 @@ pub fn press_leftover(
                 Stage::Running { pid, .. } => Some(pid),
                 Stage::Starting | Stage::Ended(_) | Stage::NotStarted { .. } => None,
             }),
+            outputs,
             marks,
         },
     )?;

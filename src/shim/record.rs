@@ -103,8 +103,19 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
     (record.version <= VERSION).then_some(record)
 }
 
-/// Reads the record of a shim's file; `None` when nothing was recorded yet. Errors: see pread(2).
-pub fn read(file: &File) -> io::Result<Option<Record>> {
+/// What a shim's file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Nothing was recorded yet.
+    Nothing,
+    /// Something that this program cannot read.
+    Unreadable,
+    /// The last stage of one attempt.
+    Record(Record),
+}
+
+/// Reads what a shim's file holds. Errors: see pread(2).
+pub fn read(file: &File) -> io::Result<Written> {
     let mut bytes = vec![0; SIZE];
     let mut filled = 0;
     while filled < SIZE {
@@ -113,7 +124,11 @@ pub fn read(file: &File) -> io::Result<Option<Record>> {
             count => filled += count,
         }
     }
-    Ok(decode(&bytes[..filled]))
+    Ok(match decode(&bytes[..filled]) {
+        Some(record) => Written::Record(record),
+        None if bytes.iter().all(|byte| *byte == 0) => Written::Nothing,
+        None => Written::Unreadable,
+    })
 }
 
 /// Writes an encoded record over the one before. Errors: see pwrite(2).

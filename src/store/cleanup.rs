@@ -138,36 +138,19 @@ fn removable(run: &Run, unfinished_hook: Option<RunId>) -> Removed {
     }
 }
 
-/// How many runs are forgotten at once on a full disk, where the room for writing it down is scarce.
-pub const RUNS_WITHOUT_ROOM: usize = 50;
-
 impl Store {
-    /// Does `forget` in one transaction and commits it. On a full disk the files of what it forgets
-    /// go first, and make the room that the transaction needs.
+    /// Does `forget` in one transaction and commits it; the files follow with
+    /// [`Store::empty_trash`].
     pub fn forget<T>(
         &mut self,
         forget: impl Fn(&Pass<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let whole = |store: &mut Self| {
-            let pass = store.begin()?;
-            let forgotten = forget(&pass)?;
-            pass.commit()?;
-            Ok(forgotten)
-        };
-        match whole(self) {
-            Err(StoreError::Full { .. }) => {}
-            other => return other,
-        }
-        self.make_room();
-        let folder = self.folder().clone();
         let pass = self.begin()?;
-        forget(&pass)?;
-        for name in pass.discarded(usize::MAX)? {
-            // Its name is not forgotten, so it is tried again.
-            let _ = pass.remove_file(&folder, &name)?;
-        }
-        drop(pass);
-        whole(self)
+        let forgotten = forget(&pass)?;
+        let reached = failpoint::reach("cleanup_before_commit");
+        reached.map_err(|error| pass.trouble(error))?;
+        pass.commit()?;
+        Ok(forgotten)
     }
 
     /// Removes at most `limit` files of forgotten runs. `true`: there are more. A file that cannot

@@ -1,13 +1,12 @@
 //! What can go wrong with a database, named for the person who has to mend it.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
 use crate::model::RunId;
-use crate::sys::files::may_write;
+use crate::sys::files::{Use, is_full, may};
 
 /// Why the store could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +71,12 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// The lock of a daemon is no more where another one would look for it.
+    #[error("{path} was removed or replaced, so another daemon may hold the database")]
+    Displaced {
+        /// The lock's file.
+        path: PathBuf,
+    },
     /// The file would lie where other machines can write to it too.
     #[error("{path} is on a network filesystem ({name}), whose locks cannot be trusted")]
     Network {
@@ -128,13 +133,18 @@ impl StoreError {
                 Self::Full { path }
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
-            // SQLite does not say why.
-            Some(ErrorCode::CannotOpen) => match File::open(&path) {
+            // SQLite does not say why. It must not be opened here: closing it would take away the
+            // locks that SQLite has on it.
+            Some(ErrorCode::CannotOpen) => match may(&path, Use::Read) {
                 Err(error) => Self::from_io(&path, error),
-                Ok(_) if path.parent().is_some_and(|above| !may_write(above)) => {
+                Ok(())
+                    if path
+                        .parent()
+                        .is_some_and(|above| may(above, Use::Write).is_err()) =>
+                {
                     Self::ReadOnly { path }
                 }
-                Ok(_) => Self::Sqlite { path, source },
+                Ok(()) => Self::Sqlite { path, source },
             },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
             _ => Self::Sqlite { path, source },
@@ -145,7 +155,7 @@ impl StoreError {
     pub(super) fn from_io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            _ if is_full(&source) => Self::Full { path },
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
             _ => Self::Io { path, source },
         }
@@ -172,7 +182,10 @@ impl StoreError {
                 Some("name a file on a disk of this machine, with --db or RETRIER_DB")
             }
             Self::ReadOnly { .. } => Some("to change it, make the file and its folder writable"),
-            Self::Replaced { .. } | Self::Io { .. } | Self::Sqlite { .. } => None,
+            Self::Replaced { .. }
+            | Self::Displaced { .. }
+            | Self::Io { .. }
+            | Self::Sqlite { .. } => None,
         }
     }
 }

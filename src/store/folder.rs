@@ -62,6 +62,13 @@ impl Folder {
         shm.into()
     }
 
+    /// The journal that SQLite would play back if it found one.
+    pub fn journal(&self) -> PathBuf {
+        let mut journal = OsString::from(&self.database);
+        journal.push("-journal");
+        journal.into()
+    }
+
     /// The folder that holds all the rest.
     pub fn path(&self) -> &Path {
         &self.folder

@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use crate::sys::files::{FileIdentity, file_identity, open_private, reserve};
+use crate::sys::files::{FileIdentity, file_identity, identity_of, is_full, open_private, reserve};
 use crate::sys::{failpoint, lock};
 
 /// The byte on which every connection holds a shared lock; who gets it alone is the first one
@@ -35,7 +35,7 @@ pub(super) struct InUse(&'static File);
 pub(super) fn prepare(path: &Path) -> io::Result<Option<InUse>> {
     match hold(path) {
         Ok(held) => Ok(held),
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(error),
+        Err(error) if is_full(&error) => Err(error),
         Err(_) => Ok(None),
     }
 }
@@ -45,15 +45,17 @@ fn hold(path: &Path) -> io::Result<Option<InUse>> {
         return Ok(None);
     }
     let index = open(path)?;
-    if lock::try_exclusive_byte(index, DEADMAN)? {
-        let held = InUse(index);
-        empty(index)?;
-        lock::try_shared_byte(index, DEADMAN)?;
-        return Ok(Some(held));
+    // Whoever has a lock on it has emptied it or is about to; if he dies before he has, the next one
+    // must find nobody there. So nothing is locked here that was not emptied here.
+    if !lock::try_exclusive_byte(index, DEADMAN)? {
+        return Ok(None);
     }
-    // Somebody empties it this moment, and keeps it in use afterwards.
-    let shared = lock::try_shared_byte(index, DEADMAN)?;
-    Ok(shared.then_some(InUse(index)))
+    let held = InUse(index);
+    failpoint::reach("index_held")?;
+    empty(index)?;
+    lock::try_shared_byte(index, DEADMAN)?;
+    failpoint::reach("index_emptied")?;
+    Ok(Some(held))
 }
 
 fn open(path: &Path) -> io::Result<&'static File> {
@@ -63,7 +65,7 @@ fn open(path: &Path) -> io::Result<&'static File> {
         return Ok(index);
     }
     let index: &File = Box::leak(Box::new(open_private(path)?));
-    all.extend(file_identity(path).map(|identity| (identity, index)));
+    all.push((identity_of(index)?, index));
     Ok(index)
 }
 

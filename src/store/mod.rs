@@ -16,11 +16,12 @@ mod open;
 mod pass;
 mod place;
 mod read;
+mod reserve;
 mod row;
 mod schema;
 mod submit;
 
-pub use cleanup::{RUNS_WITHOUT_ROOM, Removed, Swept};
+pub use cleanup::{Removed, Swept};
 pub use error::StoreError;
 pub use folder::{Folder, Stream};
 pub use open::{Access, Store};

@@ -165,29 +165,6 @@ impl Store {
         look(self.read())
     }
 
-    /// Does `act`, and once more in the room of the log if the disk was full: that is said only
-    /// when nothing was committed.
-    pub fn with_room<T>(
-        &mut self,
-        act: impl Fn(&mut Self) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match act(self) {
-            Err(StoreError::Full { .. }) => {
-                self.make_room();
-                act(self)
-            }
-            other => other,
-        }
-    }
-
-    /// Moves what is in the log into the database as far as there is room, so that the log can
-    /// begin anew in the room that it has.
-    pub fn make_room(&self) {
-        let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
-        // All stays as it is if it cannot be done.
-        let _ = self.connection.query_row(checkpoint, [], |_| Ok(()));
-    }
-
     /// The version of the SQLite library in this program.
     pub fn sqlite_version() -> &'static str {
         rusqlite::version()

@@ -21,14 +21,30 @@ pub fn check(folder: &Folder) -> Result<bool, StoreError> {
             name,
         });
     }
-    if files::is_open_to_others(above).map_err(io)? {
-        let fault = "can be written to by other users, who could replace the database";
-        return Err(not_private(above, fault, MODES));
+    // One that is to be made will be private, whatever is above it.
+    if path.parent() == Some(above) {
+        let (who, hint) = match files::look_at_folder(above).map_err(io)? {
+            Owned::Foreign(uid) => (
+                format!("belongs to user {uid}"),
+                "make a folder of your own",
+            ),
+            Owned::Writable => ("can be written to by other users".to_owned(), MODES),
+            Owned::Ours | Owned::Absent | Owned::Link => (String::new(), ""),
+        };
+        if !who.is_empty() {
+            let fault = format!("{who}, who could replace the database");
+            return Err(not_private(above, &fault, hint));
+        }
     }
     // Before the file itself: who makes a database makes the file before there is a log.
     let logged = length(&folder.wal()).is_some();
     let there = private(path)?;
-    for path in [folder.path(), &folder.wal(), &folder.shm()] {
+    for path in [
+        folder.path(),
+        &folder.wal(),
+        &folder.shm(),
+        &folder.journal(),
+    ] {
         private(path)?;
     }
     if folder.path().exists() && !folder.path().is_dir() {

@@ -43,11 +43,17 @@ pub fn look_at(path: &Path) -> io::Result<Owned> {
     })
 }
 
-/// May group or others replace the files of the folder `path`? Not where only owners may (a sticky
-/// folder, as /tmp is). Errors: see stat(2).
-pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
-    let mode = fs::metadata(path)?.mode();
-    Ok(mode & 0o022 != 0 && mode & 0o1000 == 0)
+/// Looks at the folder that `path` leads to: its owner, and whoever may write to it, can replace
+/// what is in it. The superuser's is as good as ours, and so is a sticky one, as /tmp is, where
+/// only owners replace. Errors: see stat(2).
+pub fn look_at_folder(path: &Path) -> io::Result<Owned> {
+    let found = fs::metadata(path)?;
+    let open = found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0;
+    Ok(match found.uid() {
+        uid if uid != 0 && uid != geteuid().as_raw() => Owned::Foreign(uid),
+        _ if open => Owned::Writable,
+        _ => Owned::Ours,
+    })
 }
 
 /// How many names the file at `path` itself has. Errors: see lstat(2).
@@ -59,16 +65,40 @@ pub fn links(path: &Path) -> io::Result<u64> {
 pub fn room(path: &Path) -> io::Result<u64> {
     let found = statvfs(path)?;
     let blocks = if geteuid().is_root() {
-        found.blocks_free()
+        // What others may not use the superuser may, but for what ext4 keeps to itself
+        // (ext4_calculate_resv_clusters: a fiftieth, at most 4096 blocks).
+        let kept = (found.blocks() / 50).min(4096);
+        found.blocks_free().saturating_sub(kept)
     } else {
         found.blocks_available()
     };
     Ok(blocks.saturating_mul(found.fragment_size()))
 }
 
-/// May this process make files in the folder `path`, or write to the file (access(2))?
-pub fn may_write(path: &Path) -> bool {
-    access(path, AccessFlags::W_OK).is_ok()
+/// What a process may want to do with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Read it.
+    Read,
+    /// Write to it, or make files in it.
+    Write,
+}
+
+/// May this process use `path` so? Errors: why not (access(2)).
+pub fn may(path: &Path, how: Use) -> io::Result<()> {
+    let flags = match how {
+        Use::Read => AccessFlags::R_OK,
+        Use::Write => AccessFlags::W_OK,
+    };
+    Ok(access(path, flags)?)
+}
+
+/// Is this the error of a disk without room, or of a quota?
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Makes the folder `path` with mode 0700, and its parents if they are missing; one that is there

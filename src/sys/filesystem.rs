@@ -18,7 +18,7 @@ pub enum Reach {
 }
 
 /// Magic numbers of statfs(2) and linux/magic.h.
-const NETWORK: [(u32, &str); 11] = [
+const NETWORK: [(u32, &str); 15] = [
     (0x0000_6969, "NFS"),
     (0xFE53_4D42, "SMB"),
     (0xFF53_4D42, "CIFS"),
@@ -30,6 +30,10 @@ const NETWORK: [(u32, &str); 11] = [
     (0x7375_7245, "Coda"),
     (0x0116_1970, "GFS2"),
     (0x0BD0_0BD0, "Lustre"),
+    (0x7461_636F, "OCFS2"),
+    (0x4750_4653, "GPFS"),
+    (0x1983_0326, "BeeGFS"),
+    (0x786F_4256, "a shared folder of VirtualBox"),
 ];
 
 const FUSE: u32 = 0x6573_5546;

@@ -140,6 +140,8 @@ pub const SHIM_NAME: &CStr = c"retrier-shim";
 pub struct ProcessStat {
     /// Whether it has ended and only waits for its parent.
     pub zombie: bool,
+    /// Whether its first thread has ended and others have not.
+    pub headless: bool,
     /// The parent's pid.
     pub parent: i32,
     /// The process group.
@@ -170,8 +172,12 @@ impl ProcessStat {
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<i64>().ok();
         let session = number(6)? as i32;
+        // The state is that of the first thread; field 20 counts those that are left.
+        let ended = matches!(*fields.first()?, "Z" | "X");
+        let threads = number(20)?;
         Some(Self {
-            zombie: matches!(*fields.first()?, "Z" | "X"),
+            zombie: ended && threads <= 1,
+            headless: ended && threads > 1,
             parent: number(4)? as i32,
             group: number(5)? as i32,
             session,
@@ -192,6 +198,18 @@ mod tests {
         assert_eq!((stat.parent, stat.group, stat.session), (7, 42, 40));
         assert_eq!(stat.start, 9876);
         assert!(!stat.zombie && !stat.service);
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_lives_on() {
+        let stat = |threads| {
+            let line = format!("42 (a) Z 7 42 40 0 -1 0 0 0 0 0 0 0 0 0 20 {threads} 1 0 9876 0");
+            // Fields 18 and 19 are priority and nice; 20 is the number of threads.
+            let line = line.replace(&format!("20 {threads} 1 0"), &format!("20 0 {threads} 0"));
+            ProcessStat::parse(line.as_bytes()).unwrap()
+        };
+        assert!(stat(1).zombie && !stat(1).headless);
+        assert!(!stat(2).zombie && stat(2).headless);
     }
 
     #[test]

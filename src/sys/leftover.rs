@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::failpoint::has_bug;
+use super::files::{FileIdentity, file_identity};
 use super::identity::ProcessIdentity;
 use super::process::Found;
 
@@ -18,12 +19,14 @@ pub struct Traces<'a> {
     pub file: Option<&'a File>,
     /// The group in which the first of them was started, if that is known.
     pub group: Option<i32>,
+    /// The files to which all of them may still write.
+    pub outputs: &'a [PathBuf],
     /// The variables, with their values, that all of them inherit.
     pub marks: &'a [Vec<u8>],
 }
 
-/// The `seen` processes of an attempt: those that hold its lock or bear its marks, and those of its
-/// session. Who has opened the lock's file by himself, a backup or `tail -f`, is a bystander; so is
+/// The `seen` processes of an attempt: those that hold its lock or bear its marks, those that may
+/// write to its outputs, and those of its session. Who has opened the lock's file by himself, a backup or `tail -f`, is a bystander; so is
 /// everything older than the leader.
 ///
 /// A session keeps its leader's number from being given away, so one member that is surely of the
@@ -32,7 +35,14 @@ pub struct Traces<'a> {
 pub fn left_of(seen: &[Found], traces: &Traces<'_>) -> io::Result<Vec<Found>> {
     let leader = traces.leader;
     let wanted = traces.file.map(File::metadata).transpose()?;
-    let key = wanted.map(|wanted| (wanted.dev(), wanted.ino()));
+    let held = Held {
+        lock: wanted.map(|wanted| (wanted.dev(), wanted.ino())),
+        outputs: traces
+            .outputs
+            .iter()
+            .filter_map(|path| file_identity(path))
+            .collect(),
+    };
     let own = std::process::id() as i32;
     let reused = |one: &Found| one.pid == leader.pid && one.stat.start != leader.start;
     let trusting = has_bug("trusts_bare_sessions");
@@ -43,21 +53,33 @@ pub fn left_of(seen: &[Found], traces: &Traces<'_>) -> io::Result<Vec<Found>> {
         .filter(|one| one.pid != own && one.stat.start >= leader.start && !one.stat.service);
     let (mut left, others): (Vec<Found>, Vec<Found>) = possible.partition(|one| {
         member(one) && Some(one.stat.group) == traces.group
-            || key.is_some_and(|key| holds(one.pid, key).unwrap_or(false))
-            || bears(one.pid, traces.marks) == Some(true)
+            || holds(one, &held)
+            || bears(one, traces.marks) == Some(true)
     });
-    let unknown = |one: &Found| member(one) && bears(one.pid, traces.marks).is_none();
+    let unknown = |one: &Found| member(one) && bears(one, traces.marks).is_none();
     if trusting || left.iter().any(member) || others.iter().any(unknown) {
         left.extend(others.into_iter().filter(member));
     }
     Ok(left)
 }
 
+/// The folders below /proc that tell of a process: its own, and where its first thread has ended,
+/// and with it what that folder shows, those of its threads.
+fn faces(one: &Found) -> Vec<PathBuf> {
+    let own = PathBuf::from(format!("/proc/{}", one.pid));
+    if !one.stat.headless {
+        return vec![own];
+    }
+    let threads = fs::read_dir(own.join("task")).into_iter().flatten();
+    threads.flatten().map(|thread| thread.path()).collect()
+}
+
 /// Does this process have all of `marks` in its environment? `None`: that cannot be seen, or it is
 /// just being replaced.
-fn bears(pid: i32, marks: &[Vec<u8>]) -> Option<bool> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok();
-    let environment = environment.filter(|bytes| !bytes.is_empty())?;
+fn bears(one: &Found, marks: &[Vec<u8>]) -> Option<bool> {
+    let environments = faces(one).into_iter();
+    let mut environments = environments.filter_map(|face| fs::read(face.join("environ")).ok());
+    let environment = environments.find(|bytes| !bytes.is_empty())?;
     let has = |mark: &Vec<u8>| {
         environment
             .split(|byte| *byte == 0)
@@ -66,17 +88,39 @@ fn bears(pid: i32, marks: &[Vec<u8>]) -> Option<bool> {
     Some(!marks.is_empty() && marks.iter().all(has))
 }
 
-fn holds(pid: i32, key: (u64, u64)) -> io::Result<bool> {
-    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+/// What the processes of an attempt have open.
+struct Held {
+    lock: Option<FileIdentity>,
+    outputs: Vec<FileIdentity>,
+}
+
+/// Does this process have the lock, or may it write to an output? Who only reads is a bystander.
+fn holds(one: &Found, held: &Held) -> bool {
+    let faces = faces(one).into_iter();
+    faces
+        .map(|face| face_holds(&face, held))
+        .any(|holds| holds.unwrap_or(false))
+}
+
+fn face_holds(face: &Path, held: &Held) -> io::Result<bool> {
+    for entry in fs::read_dir(face.join("fd"))? {
         let entry = entry?;
-        let target = fs::metadata(entry.path());
-        if target.is_ok_and(|target| (target.dev(), target.ino()) == key) {
-            // proc_pid_fdinfo(5): it shows the locks of this open file description.
-            let path = Path::new(&format!("/proc/{pid}/fdinfo")).join(entry.file_name());
-            let info = fs::read_to_string(path)?;
-            if info.lines().any(|line| line.starts_with("lock:")) {
-                return Ok(true);
-            }
+        let target = fs::metadata(entry.path()).map(|target| (target.dev(), target.ino()));
+        let Ok(target) = target else { continue };
+        let is_lock = held.lock == Some(target);
+        if !is_lock && !held.outputs.contains(&target) {
+            continue;
+        }
+        // proc_pid_fdinfo(5): it shows the flags and the locks of this open file description.
+        let info = fs::read_to_string(face.join("fdinfo").join(entry.file_name()))?;
+        let shows = |line: &str| {
+            let flags = line.strip_prefix("flags:").map(str::trim);
+            let flags = flags.and_then(|flags| u32::from_str_radix(flags, 8).ok());
+            let writes = flags.is_some_and(|flags| flags & 3 != 0);
+            is_lock && line.starts_with("lock:") || !is_lock && writes
+        };
+        if info.lines().any(shows) {
+            return Ok(true);
         }
     }
     Ok(false)
@@ -117,6 +161,7 @@ mod tests {
                 leader: &leader,
                 file: None,
                 group,
+                outputs: &[],
                 marks: &marks,
             };
             left_of(&all().unwrap(), &traces).unwrap().contains(&self.0)

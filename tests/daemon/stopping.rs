@@ -155,3 +155,63 @@ fn a_kill_interrupts_running_attempts_without_charging_them() {
     let _daemon = home.daemon();
     assert_eq!((home.wait(id), starts(&home).as_str()), (7, "1\n2\n"));
 }
+
+#[test]
+fn who_stores_a_run_beside_a_daemon_that_is_drained_is_told_that_it_has_to_wait() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let running = gated(&home);
+    let drain = home.retrier(["daemon", "stop", "--drain"]).spawn();
+    let leaving = "the daemon is on its way out";
+    wait_until("it is drained", LONG, || {
+        let status = home.retrier(["daemon", "status"]).output().text();
+        status.contains(&format!("trouble: {leaving}"))
+    });
+    let late = home.retrier(["run", "--", "echo", "late"]).output().ok();
+    assert_eq!(late.text(), "2");
+    let warning = format!("warning: run 2 is stored, and has to wait: {leaving}");
+    assert!(late.error_text().contains(&warning), "{late:?}");
+    open_gate(&home);
+    drain.wait().ok();
+    assert_eq!(daemon.wait(LONG), 0);
+    assert_eq!((home.wait(running), home.wait(2)), (7, 0));
+}
+
+#[test]
+fn stop_says_for_whom_it_waits() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    daemon.pause();
+    let stop = home.retrier(["daemon", "stop"]).spawn();
+    let said = format!("waiting for daemon {} to leave", daemon.pid());
+    wait_until("it says so", LONG, || {
+        String::from_utf8_lossy(&stop.stderr_so_far()).contains(&said)
+    });
+    daemon.resume();
+    stop.wait().ok();
+    assert_eq!(daemon.wait(LONG), 0);
+}
+
+/// Whatever fails meanwhile, and has it start over.
+#[test]
+fn a_daemon_that_starts_over_still_leaves() {
+    let stop = |how: &str, nth: u32| {
+        let home = Home::new();
+        let crash = format!("pass_committed:{nth}:err=EIO");
+        let mut daemon = home.daemon_with(&[], &[("RETRIER_CRASH", &crash)]);
+        gated(&home);
+        let stop = home.retrier(["daemon", "stop", how]).spawn();
+        if how == "--drain" {
+            let told = || daemon.errors().contains("told to leave when");
+            wait_until("it was told", LONG, told);
+            open_gate(&home);
+        }
+        stop.wait_within(LONG).ok();
+        assert_eq!(daemon.wait(LONG), 0, "{how} {nth}");
+    };
+    std::thread::scope(|scope| {
+        for how in ["--drain", "--kill"] {
+            (2..6).for_each(|nth| drop(scope.spawn(move || stop(how, nth))));
+        }
+    });
+}

@@ -7,10 +7,13 @@ use crate::crash::tools::{
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 /// The failpoints that a client reaches.
-pub const ALL: [&str; 10] = [
+pub const ALL: [&str; 13] = [
     "cancel_before_commit",
     "cancel_committed",
+    "cleanup_before_commit",
     "cleanup_committed",
+    "index_emptied",
+    "index_held",
     "read_attempts",
     "store_identifying",
     "store_migrating",
@@ -93,6 +96,19 @@ fn a_look_that_is_killed_or_fails_changes_nothing() {
     assert_eq!(home.status(id), before);
     home.retrier(["daemon", "--until-idle"]).output().ok();
     assert_eq!(home.state(id), "succeeded");
+}
+
+#[test]
+fn a_cleanup_killed_before_its_commit_keeps_all_output() {
+    let home = Home::new();
+    let id = home.run(["--no-daemon-start", "--", "echo", "kept"]);
+    home.retrier(["daemon", "--until-idle"]).output().ok();
+    for args in [&["cleanup", "1"][..], &["cleanup", "--older-than", "0"]] {
+        let killed = home.retrier(args).crash("cleanup_before_commit:1:kill");
+        killed.output().exits(137);
+        let logs = home.retrier(["logs", &id.to_string()]).output().ok();
+        assert_eq!(logs.text(), "kept");
+    }
 }
 
 /// A run that runs until it is ended, under a daemon, and its hook.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::crash::tools::outcomes;
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -44,7 +45,7 @@ fn who_waits_for_a_run_whose_database_is_removed_is_told_so() {
         links.any(|link| link.to_string_lossy().starts_with("socket:"))
     });
     remove_database(&home);
-    assert_eq!(daemon.stop(), 0);
+    daemon.stop();
     let told = waiting.wait().exits(125).error_text();
     assert!(
         told.contains("retrier.db was removed or replaced"),
@@ -124,4 +125,61 @@ fn a_daemon_goes_on_when_the_other_writer_is_done() {
     });
     writer.execute_batch("COMMIT").expect("it can go on");
     assert_eq!(home.wait(id), 0);
+}
+
+/// The first daemon is on its way into its pass when another one takes over.
+#[test]
+fn a_daemon_that_has_lost_its_lock_claims_nothing_more() {
+    if skip(Need::Flock) {
+        return;
+    }
+    let home = Home::new();
+    let journal = Journal::new(&home);
+    let crash = "daemon_start_shim:1:stop";
+    let first = home.daemon_with(&[], &[("RETRIER_CRASH", crash)]);
+    let line = journal.line("true");
+    let ids = [0, 1].map(|_| home.run(["--no-daemon-start", "--shell", &line]));
+    let stat = format!("/proc/{}/stat", first.pid());
+    wait_until("it stands still", LONG, || {
+        fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+    });
+    fs::remove_file(home.path("retrier.db.d/lock")).expect("it is there");
+    let mut second = home.daemon();
+    let mut first = first;
+    first.resume();
+    assert_eq!(first.wait(LONG), 1);
+    for id in ids {
+        assert_eq!(home.wait(id), 0);
+        assert_eq!(journal.starts(id).len(), 1);
+    }
+    journal.assert_no_overlap();
+    assert_eq!(second.stop(), 0);
+}
+
+/// It may be of a newer retrier; that the attempt never ran it does not show.
+#[test]
+fn a_record_that_cannot_be_read_leaves_a_lost_attempt() {
+    if skip(Need::Flock) {
+        return;
+    }
+    for rubbish in [&b"{\"version\":2,\"run\":1}"[..], &[b'x'; 1024]] {
+        let home = Home::new();
+        let journal = Journal::new(&home);
+        let mut daemon = home.daemon();
+        let line = journal.line("sleep 0.5");
+        let id = home.run(["--max-failures", "0", "--shell", &line]);
+        wait_until("it runs", LONG, || journal.starts(id).len() == 1);
+        daemon.kill9();
+        let gone = || !home.processes().iter().any(|one| one.is_shim());
+        wait_until("its shim has ended", LONG, gone);
+        let files = fs::read_dir(home.path("retrier.db.d/shims")).expect("it is there");
+        for file in files.flatten() {
+            fs::write(file.path(), rubbish).expect("it is ours");
+        }
+        let mut daemon = home.daemon();
+        home.wait(id);
+        assert_eq!(outcomes(&home.status(id)), ["lost"]);
+        assert_eq!(journal.starts(id).len(), 1);
+        assert_eq!(daemon.stop(), 0);
+    }
 }

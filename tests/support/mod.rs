@@ -25,6 +25,7 @@ mod journal;
 pub mod needs;
 mod processes;
 mod seed;
+mod store;
 mod wait;
 
 pub use call::{Call, Output, Running};
@@ -38,4 +39,5 @@ pub use journal::{Entry, Journal, Mark};
 pub use needs::{Need, skip};
 pub use processes::Process;
 pub use seed::seeded;
+pub use store::store_many;
 pub use wait::{Limit, holds_within, wait_until, wall_ns};

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::crash::tools::{LONG, millis, wait_until_state};
-use crate::support::{FakeClock, Home, Journal, Need, skip, wait_until};
+use crate::support::{FakeClock, Home, Journal, Need, skip, store_many, wait_until};
 
 use super::{YEAR, real_ns};
 
@@ -107,15 +107,15 @@ fn be_told(system_call: &str, of_what: &str) {
         "exec strace -qq -o /dev/null -p {pid} {of_what} \
          -e trace={system_call} -e inject={system_call}:error=ECANCELED:when=1"
     );
+    let told_after = real_ns();
     let _strace = home.sh(line).spawn();
     wait_until("it is traced", LONG, || {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         !status.contains("TracerPid:\t0\n")
     });
-    let told_at = real_ns();
     wait_until("the daemon is told", LONG, told);
     wait_until_state(&home, id, "succeeded");
-    let waited = journal.starts(id)[0].at_ns - told_at;
+    let waited = journal.starts(id)[0].at_ns - told_after;
     assert!(waited >= 1_000_000_000, "{system_call}: {waited} ns");
 }
 
@@ -126,4 +126,29 @@ fn a_timer_that_the_kernel_cancels_makes_the_daemon_follow_the_clock() {
     }
     be_told("timerfd_settime", "");
     be_told("read", "-P 'anon_inode:[timerfd]'");
+}
+
+/// More than one pass can change.
+#[test]
+fn after_a_clock_that_is_set_back_not_one_of_many_waits_longer_than_its_delay() {
+    let home = Home::new();
+    let clock = FakeClock::new(&home);
+    clock.advance(YEAR);
+    let later = retrier::clock::now().plus(YEAR);
+    store_many(&home, 1040, Duration::from_secs(3600), later);
+    let _daemon = home.daemon();
+    clock.set_back(YEAR);
+    let latest = jiff::Timestamp::now() + Duration::from_secs(2 * 3600);
+    wait_until("all are due within their delay", LONG, || {
+        let list = home
+            .retrier(["list", "--json", "--limit", "0"])
+            .output()
+            .ok();
+        let text = list.text();
+        let due = |line: &str| {
+            let run: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            millis(&run["due_at"])
+        };
+        text.lines().all(|line| due(line) < latest.as_millisecond())
+    });
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::crash::tools::{Gate, LONG, outcomes};
 use crate::support::{Home, Journal, Need, holds_within, seeded, skip, wait_until};
 
-use super::on_a_disk;
+use super::{fill_but, on_a_disk};
 
 /// When the daemon is killed, in a test of attempts that end while the disk is full.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,7 +127,8 @@ fn full_beneath(folder: &str, envs: &[(&str, &str)]) -> Vec<String> {
     let tried = holds_within(LONG, || trouble() || home.state(id) == "failed");
     let mut wrong = Vec::new();
     let log = daemon.errors();
-    if !tried || !log.contains("No space left on device") {
+    let why = ["No space left on device", "no room for output in"];
+    if !tried || !why.iter().any(|why| log.contains(why)) {
         wrong.push(format!("the log does not say why: {log}"));
     }
     disk.free();
@@ -172,8 +173,8 @@ fn a_command_whose_own_output_finds_no_room_sees_that_itself() {
     let disk = home.mount("retrier.db.d/logs", 8);
     let mut daemon = home.daemon();
     assert_eq!(home.wait(home.run(["--", "echo", "small"])), 0);
-    disk.fill();
-    let line = "head -c 100000 /dev/zero 2>'said'; echo $? >code; exit 7";
+    fill_but(&disk, 1000);
+    let line = "head -c 3000000 /dev/zero 2>'said'; echo $? >code; exit 7";
     let cwd = home.path("");
     let cwd = cwd.to_str().expect("UTF-8");
     let id = home.run(["--max-failures", "0", "--cwd", cwd, "--shell", line]);
@@ -183,4 +184,60 @@ fn a_command_whose_own_output_finds_no_room_sees_that_itself() {
     disk.free();
     assert_eq!(home.wait(home.run(["--", "echo", "small"])), 0);
     assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn without_room_for_its_output_no_attempt_is_started() {
+    if skip(Need::LoopMount) {
+        return;
+    }
+    let home = Home::new();
+    let logs = home.mount("retrier.db.d/logs", 4);
+    logs.fill();
+    let _daemon = home.daemon();
+    let id = home.run(["--max-failures", "0", "--", "echo", "hello"]);
+    let page = || {
+        home.retrier(["status", &id.to_string()])
+            .output()
+            .ok()
+            .text()
+    };
+    wait_until("it says why", LONG, || {
+        page().contains("no room for output in")
+    });
+    assert_eq!(
+        home.status(id)["attempts"].as_array().map(Vec::len),
+        Some(0)
+    );
+    logs.free();
+    assert_eq!(home.wait(id), 0);
+    assert_eq!(outcomes(&home.status(id)), ["exit 0"]);
+}
+
+/// The outcomes that cannot be committed are in the shims' records, for the daemon that comes when there is room.
+#[test]
+fn a_daemon_that_is_to_end_its_attempts_does_not_wait_for_room() {
+    if skip(Need::LoopMount) || skip(Need::Flock) {
+        return;
+    }
+    let (home, disk) = on_a_disk();
+    let (journal, gate) = (Journal::new(&home), Gate::new(&home, "gate"));
+    let mut daemon = home.daemon();
+    let line = journal.line(&format!(
+        "[ $RETRIER_ATTEMPT = 2 ] || {{ {}; }}",
+        gate.line()
+    ));
+    let id = home.run(["--max-failures", "0", "--shell", &line]);
+    wait_until("it runs", LONG, || journal.starts(id).len() == 1);
+    disk.fill();
+    home.retrier(["daemon", "stop", "--kill"])
+        .limit(LONG)
+        .output()
+        .ok();
+    assert_eq!(daemon.wait(LONG), 0);
+    disk.free();
+    let _next = home.daemon();
+    assert_eq!(home.wait(id), 0);
+    assert_eq!(outcomes(&home.status(id)), ["interrupted", "exit 0"]);
+    journal.assert_no_overlap();
 }

@@ -1,0 +1,70 @@
+//! The index of the log: made ready by the first who opens the database, whatever happens to him.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::support::{Home, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// Three stored runs, and an index that knows the first alone: what a power cut can leave, because nobody syncs it.
+fn with_an_old_index() -> Home {
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    let old = fs::read(home.path("retrier.db-shm")).expect("it is kept");
+    for _ in 0..2 {
+        home.run(["--no-daemon-start", "--", "true"]);
+    }
+    fs::write(home.path("retrier.db-shm"), old).expect("it is ours");
+    home
+}
+
+fn stored(home: &Home) -> usize {
+    home.retrier(["list"]).output().ok().text().lines().count()
+}
+
+#[test]
+fn an_index_that_is_older_than_the_log_is_not_believed() {
+    let home = with_an_old_index();
+    assert_eq!(stored(&home), 3);
+    assert_eq!(home.run(["--no-daemon-start", "--", "true"]), 4);
+}
+
+#[test]
+fn who_dies_before_he_has_emptied_the_index_leaves_that_to_the_next() {
+    let home = with_an_old_index();
+    let first = home.retrier(["list"]).crash("index_held:1:stop");
+    let mut first = first.spawn();
+    let stat = format!("/proc/{}/stat", first.pid());
+    wait_until("it has the index alone", LONG, || {
+        fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+    });
+    let others: Vec<_> = (0..4)
+        .map(|_| {
+            home.retrier(["run", "--no-daemon-start", "--", "true"])
+                .spawn()
+        })
+        .collect();
+    first.kill9();
+    let mut ids: Vec<String> = others
+        .into_iter()
+        .map(|other| other.wait().ok().text())
+        .collect();
+    ids.sort();
+    assert_eq!(ids, ["4", "5", "6", "7"]);
+    assert_eq!(stored(&home), 7);
+}
+
+#[test]
+fn who_is_killed_with_the_index_in_hand_is_not_missed() {
+    for point in ["index_held", "index_emptied"] {
+        let home = with_an_old_index();
+        let call = home.retrier(["run", "--no-daemon-start", "--", "true"]);
+        call.crash(&format!("{point}:1:kill")).output().exits(137);
+        assert_eq!(stored(&home), 3, "{point}");
+        assert_eq!(home.run(["--no-daemon-start", "--", "true"]), 4, "{point}");
+        home.retrier(["daemon", "--until-idle"]).output().ok();
+        let list = home.retrier(["list", "--state", "succeeded"]).output().ok();
+        assert_eq!(list.text().lines().count(), 4, "{point}");
+    }
+}

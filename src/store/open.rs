@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 use crate::sys::failpoint;
 use crate::sys::files::{self, FileIdentity};
 use crate::sys::lock;
+use crate::sys::poll::wait_readable;
 
 use super::error::StoreError;
 use super::folder::Folder;
@@ -34,6 +35,9 @@ pub enum Access {
 
 /// How long a writer waits for the others.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often who waits for the layout to be made looks again.
+const GATE_AGAIN: Duration = Duration::from_millis(5);
 
 /// An open database.
 #[derive(Debug)]
@@ -259,7 +263,15 @@ fn migrate(connection: &mut Connection, folder: &Folder) -> Result<(), StoreErro
     let sqlite = |error| StoreError::from_sqlite(path, error);
     let io = |error| StoreError::from_io(path, error);
     let gate = files::open_private(&folder.path().join("migration")).map_err(io)?;
-    lock::wait_exclusive(&gate).map_err(io)?;
+    let mut waited = Duration::ZERO;
+    while !lock::try_exclusive(&gate).map_err(io)? {
+        if waited > PATIENCE {
+            let path = path.to_owned();
+            return Err(StoreError::Busy { path });
+        }
+        waited += GATE_AGAIN;
+        wait_readable(&[], Some(GATE_AGAIN)).map_err(io)?;
+    }
     let found = identify(connection, path)?;
     if found == VERSION {
         return Ok(());

@@ -16,18 +16,6 @@ pub fn try_exclusive(file: &File) -> io::Result<bool> {
     try_lock(file, libc::F_WRLCK)
 }
 
-/// Takes the exclusive lock on `file`, waiting for it without a limit.
-pub fn wait_exclusive(file: &File) -> io::Result<()> {
-    let lock = whole_file(libc::F_WRLCK);
-    loop {
-        match fcntl(file, FcntlArg::F_OFD_SETLKW(&lock)) {
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-            Ok(_) => return Ok(()),
-        }
-    }
-}
-
 /// Takes a shared lock on `file`, which must be open for reading. `false`: it is locked
 /// exclusively.
 pub fn try_shared(file: &File) -> io::Result<bool> {

@@ -7,14 +7,18 @@ use crate::support::{Home, wait_until};
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Three stored runs, and an index that knows the first alone: what a power cut can leave, because nobody syncs it.
+/// Three stored runs, and an index that does not know the last one: what a power cut can leave, because nobody syncs it.
 fn with_an_old_index() -> Home {
     let home = Home::new();
     home.run(["--no-daemon-start", "--", "true"]);
+    // Killed, so that what is committed stays in the log.
+    let store_and_die = || {
+        let call = home.retrier(["run", "--no-daemon-start", "--", "true"]);
+        call.crash("submit_committed:1:kill").output().exits(137);
+    };
+    store_and_die();
     let old = fs::read(home.path("retrier.db-shm")).expect("it is kept");
-    for _ in 0..2 {
-        home.run(["--no-daemon-start", "--", "true"]);
-    }
+    store_and_die();
     fs::write(home.path("retrier.db-shm"), old).expect("it is ours");
     home
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::crash::tools::outcomes;
+use crate::crash::tools::{Gate, outcomes};
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -137,17 +137,21 @@ fn a_daemon_that_has_lost_its_lock_claims_nothing_more() {
     let journal = Journal::new(&home);
     let crash = "daemon_start_shim:1:stop";
     let first = home.daemon_with(&[], &[("RETRIER_CRASH", crash)]);
-    let line = journal.line("true");
+    let gate = Gate::new(&home, "gate");
+    let line = journal.line(&gate.line());
     let ids = [0, 1].map(|_| home.run(["--no-daemon-start", "--shell", &line]));
     let stat = format!("/proc/{}/stat", first.pid());
     wait_until("it stands still", LONG, || {
         fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
     });
     fs::remove_file(home.path("retrier.db.d/lock")).expect("it is there");
-    let mut second = home.daemon();
+    // It takes one of the two, and leaves the other one to whoever takes it.
+    let mut second = home.daemon_with(&["--parallel=1"], &[]);
+    wait_until("one runs", LONG, || journal.entries().len() == 1);
     let mut first = first;
     first.resume();
     assert_eq!(first.wait(LONG), 1);
+    gate.open();
     for id in ids {
         assert_eq!(home.wait(id), 0);
         assert_eq!(journal.starts(id).len(), 1);

@@ -215,3 +215,24 @@ fn a_daemon_that_starts_over_still_leaves() {
         }
     });
 }
+
+/// What cannot be committed is in the shim's record, for the next daemon.
+#[test]
+fn a_daemon_that_is_to_end_its_attempts_does_not_wait_for_room() {
+    let home = Home::new();
+    let full = (4..60).map(|nth| format!("pass_before_commit:{nth}:err=ENOSPC"));
+    let full = full.collect::<Vec<_>>().join(",");
+    let mut daemon = home.daemon_with(&[], &[("RETRIER_CRASH", &full)]);
+    let id = gated(&home);
+    home.retrier(["daemon", "stop", "--kill"])
+        .limit(LONG)
+        .output()
+        .ok();
+    assert_eq!(daemon.wait(LONG), 0);
+    open_gate(&home);
+    let _next = home.daemon();
+    assert_eq!(home.wait(id), 7);
+    let attempts = home.status(id)["attempts"].clone();
+    assert_eq!(attempts[0]["outcome"]["type"], "interrupted");
+    assert_eq!(starts(&home), "1\n2\n");
+}

@@ -67,6 +67,20 @@ fn a_daemon_whose_database_is_replaced_serves_the_new_one() {
     assert_eq!(daemon.stop(), 0);
 }
 
+#[test]
+fn a_daemon_makes_no_database_anew_when_it_starts_over() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    remove_database(&home);
+    home.run(["--no-daemon-start", "--", "true"]);
+    wait_until("it has met the new one", LONG, || {
+        daemon.errors().contains("starting over in 1 s")
+    });
+    remove_database(&home);
+    assert_eq!(daemon.wait(LONG), 1);
+    assert!(!home.db().exists(), "it has made a new one");
+}
+
 /// Two daemons could hold the database then, each by a lock of its own.
 #[test]
 fn a_daemon_whose_lock_is_removed_gives_way_and_nothing_runs_twice() {

@@ -1,6 +1,7 @@
 //! `daemon status` and `daemon stop`: what becomes of the attempts that run.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -224,10 +225,8 @@ fn a_daemon_that_is_to_end_its_attempts_does_not_wait_for_room() {
     let full = full.collect::<Vec<_>>().join(",");
     let mut daemon = home.daemon_with(&[], &[("RETRIER_CRASH", &full)]);
     let id = gated(&home);
-    home.retrier(["daemon", "stop", "--kill"])
-        .limit(LONG)
-        .output()
-        .ok();
+    let stop = home.retrier(["daemon", "stop", "--kill"]);
+    stop.limit(Duration::from_secs(20)).output().ok();
     assert_eq!(daemon.wait(LONG), 0);
     open_gate(&home);
     let _next = home.daemon();

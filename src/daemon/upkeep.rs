@@ -68,7 +68,7 @@ impl Daemon {
     }
 }
 
-/// Forgets runs that ended before `before`, of one state alone if it is given: at most [`RUNS_MAX`],
+/// Forgets runs that ended before `before`, of one state alone if it is given: at most 1,000,
 /// and on a full disk a few with their files, so that each step makes room for the next.
 pub fn forget_some(
     store: &mut Store,

@@ -78,6 +78,8 @@ pub(super) struct Daemon {
     pub(super) claims: Pause,
     /// After trouble with the database: when to try again.
     passes: Pause,
+    /// Since when others have not let go of the database.
+    busy_since: Option<Instant>,
     pub(super) mode: Mode,
     idle_since: Option<Instant>,
 }
@@ -93,6 +95,9 @@ pub(super) const WATCHED: u64 = 6;
 
 /// How long the daemon waits for other writers at a time: it is deaf meanwhile.
 const BUSY_MAX: Duration = Duration::from_secs(2);
+
+/// After so long others who do not let go of the database are trouble.
+const BUSY_TOLD: Duration = Duration::from_secs(5);
 
 /// The least rest between two steps of upkeep.
 const UPKEEP_REST_MIN: Duration = Duration::from_millis(10);
@@ -166,6 +171,7 @@ impl Daemon {
             upkeep_at: None,
             claims: Pause::default(),
             passes: Pause::default(),
+            busy_since: None,
             mode: Mode::Serving,
             idle_since: None,
         };
@@ -187,9 +193,13 @@ impl Daemon {
                             self.passes.clear();
                             self.store.keep_reserve();
                         }
+                        self.busy_since = None;
                         more = busy;
                     }
-                    Err(error) => self.database_trouble(error)?,
+                    Err(error) => {
+                        self.database_trouble(error)?;
+                        more = self.passes.until(clock::monotonic()).is_none();
+                    }
                 }
                 now = clock::monotonic();
             }
@@ -244,18 +254,24 @@ impl Daemon {
         Ok(self.dirty && clock::poll_interval().is_none())
     }
 
-    /// A full disk or a busy database passes; nothing is lost by waiting for it.
+    /// A full disk or a busy database passes; nothing is lost by waiting for it. That many others
+    /// write is no trouble, and it was waited for them already.
     fn database_trouble(&mut self, error: StoreError) -> Result<(), StoreError> {
-        match error {
-            StoreError::Full { .. } | StoreError::Busy { .. } => {
-                let pause = self.passes.hit(clock::monotonic(), error.to_string());
-                tracing::error!("{error}; trying again in {} s", pause.as_secs());
-                self.store.make_room();
-                self.dirty = true;
-                Ok(())
+        let now = clock::monotonic();
+        self.dirty = true;
+        match &error {
+            StoreError::Busy { .. } => {
+                let since = *self.busy_since.get_or_insert(now);
+                if now.saturating_duration_since(since) < BUSY_TOLD {
+                    return Ok(());
+                }
             }
-            other => Err(other),
+            StoreError::Full { .. } => self.store.make_room(),
+            _ => return Err(error),
         }
+        let pause = self.passes.hit(now, error.to_string());
+        tracing::error!("{error}; trying again in {} s", pause.as_secs());
+        Ok(())
     }
 
     /// Why nothing is started at the moment, if there is such a reason.

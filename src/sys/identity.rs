@@ -203,9 +203,7 @@ mod tests {
     #[test]
     fn a_process_whose_first_thread_has_ended_lives_on() {
         let stat = |threads| {
-            let line = format!("42 (a) Z 7 42 40 0 -1 0 0 0 0 0 0 0 0 0 20 {threads} 1 0 9876 0");
-            // Fields 18 and 19 are priority and nice; 20 is the number of threads.
-            let line = line.replace(&format!("20 {threads} 1 0"), &format!("20 0 {threads} 0"));
+            let line = format!("42 (a) Z 7 42 40 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 9876 0");
             ProcessStat::parse(line.as_bytes()).unwrap()
         };
         assert!(stat(1).zombie && !stat(1).headless);

@@ -43,6 +43,7 @@ impl Daemon {
                 return Ok(true);
             }
             self.expire_at = self.next_expiry()?;
+            self.store.keep_reserve();
         }
         if self.trash {
             self.trash = match self.store.empty_trash(FILES_MAX) {

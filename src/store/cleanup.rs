@@ -156,6 +156,8 @@ impl Store {
     /// Removes at most `limit` files of forgotten runs. `true`: there are more. A file that cannot
     /// be removed keeps its name in the list, and the error is given after the others are gone.
     pub fn empty_trash(&mut self, limit: usize) -> Result<bool, StoreError> {
+        // A power cut must not bring a run back whose output is gone.
+        self.sync()?;
         let folder = self.folder().clone();
         let pass = self.begin()?;
         let names = pass.discarded(limit)?;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::sys::files::{create_private, remove_if_there, reserve, sync_dir};
+use crate::sys::files::{open_private, remove_if_there, reserve, sync_dir};
 
 use super::error::StoreError;
 use super::open::Store;
@@ -16,7 +16,11 @@ impl Store {
     /// tried again by whoever comes next.
     pub fn keep_reserve(&self) {
         let path = self.reserve();
-        if let Ok(file) = create_private(&path)
+        let kept = path
+            .metadata()
+            .is_ok_and(|found| found.len() >= SIZE.unsigned_abs());
+        if !kept
+            && let Ok(file) = open_private(&path)
             && reserve(&file, SIZE).is_err()
         {
             let _ = remove_if_there(&path);

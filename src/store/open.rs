@@ -234,24 +234,22 @@ fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
         .map_err(sqlite)?;
     let reached = failpoint::reach("store_identifying");
     reached.map_err(|error| StoreError::from_io(path, error))?;
-    let tables: i64 = match (application, found) {
-        (APPLICATION_ID, _) => 0,
-        (0, 0) => connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(sqlite)?,
-        _ => 1,
-    };
-    if tables > 0 {
-        return Err(StoreError::NotOurs {
-            path: path.to_owned(),
-        });
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(sqlite)?;
+    let path = path.to_owned();
+    match (application, found, tables) {
+        (APPLICATION_ID, 0, 0) | (0, 0, 0) => {}
+        (APPLICATION_ID, 0, _) => {
+            let cause = "it has tables and no layout version".to_owned();
+            return Err(StoreError::Damaged { path, cause });
+        }
+        (APPLICATION_ID, ..) => {}
+        _ => return Err(StoreError::NotOurs { path }),
     }
     if found > VERSION {
-        return Err(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known: VERSION,
-        });
+        let known = VERSION;
+        return Err(StoreError::Newer { path, found, known });
     }
     Ok(found)
 }

@@ -111,6 +111,8 @@ impl Life {
     #[track_caller]
     pub fn survives(&self, crash: &str) -> String {
         let said = self.call(crash).output().ok().error_text();
+        // A shim may have its last word after its daemon.
+        self.rest();
         let of_shims = fs::read(self.home.path("retrier.db.d/daemon.log")).unwrap_or_default();
         said + &String::from_utf8_lossy(&of_shims)
     }

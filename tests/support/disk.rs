@@ -86,7 +86,11 @@ impl Disk {
     /// Mounts what has survived; no process may hold a file of the disk any more.
     #[track_caller]
     pub fn power_on(&self) {
-        system("umount", [&self.at]);
+        // A process that another test starts at this moment has our open files until it executes its program.
+        wait_until("nobody uses the disk", Duration::from_secs(20), || {
+            let unmounted = tool("umount").arg(&self.at).output();
+            unmounted.is_ok_and(|output| output.status.success())
+        });
         // A mount namespace that was made meanwhile may keep the old one mounted, and a second mount of the same image
         // would be as dead.
         let copy = self.image.with_extension("copy");

@@ -223,7 +223,7 @@ fn limit_wal(connection: &Connection, folder: &Folder) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("PRAGMA journal_size_limit = {WAL_MAX};"))
 }
 
-/// The layout of the file: 0 when it is empty. Errors: it is not ours, or newer.
+/// The layout of the file: 0 when it is empty. Errors: it is not ours, damaged, or newer.
 fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let sqlite = |error| StoreError::from_sqlite(path, error);
     // One moment: another process may be making the layout.
@@ -234,17 +234,22 @@ fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
         .map_err(sqlite)?;
     let reached = failpoint::reach("store_identifying");
     reached.map_err(|error| StoreError::from_io(path, error))?;
+    if (application, found) == (APPLICATION_ID, VERSION) {
+        return Ok(found);
+    }
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(sqlite)?;
     let path = path.to_owned();
-    match (application, found, tables) {
-        (APPLICATION_ID, 0, 0) | (0, 0, 0) => {}
-        (APPLICATION_ID, 0, _) => {
-            let cause = "it has tables and no layout version".to_owned();
+    // A layout and its version are committed together, the program's number before them.
+    let whole = found >= 0 && (found == 0) == (tables == 0);
+    match application {
+        APPLICATION_ID if whole => {}
+        APPLICATION_ID => {
+            let cause = format!("it has {tables} tables and indexes and layout version {found}");
             return Err(StoreError::Damaged { path, cause });
         }
-        (APPLICATION_ID, ..) => {}
+        0 if (found, tables) == (0, 0) => {}
         _ => return Err(StoreError::NotOurs { path }),
     }
     if found > VERSION {

@@ -18,12 +18,9 @@ fn flipped_bits_crash_nobody() {
     let anywhere: Vec<usize> = (0..25).map(|_| random.usize(100..bytes.len())).collect();
     let somewhere = header.chain(anywhere);
     let mut places: Vec<(usize, u8)> = somewhere.map(|at| (at, 1 << random.u8(0..8))).collect();
-    // The numbers of the layout and of the program: the lowest byte of each, bit by bit.
-    places.extend(
-        [63, 71]
-            .into_iter()
-            .flat_map(|at| (0..8).map(move |bit| (at, 1 << bit))),
-    );
+    // Every bit of the layout's number, and the lowest byte of the program's.
+    let numbers = (60..64).chain([71]);
+    places.extend(numbers.flat_map(|at| (0..8).map(move |bit| (at, 1 << bit))));
     std::thread::scope(|scope| {
         for part in places.chunks(places.len() / 3) {
             let bytes = &bytes;

@@ -1,4 +1,5 @@
-//! The JSON values that leave retrier: what a hook reads on its stdin and `--json` prints.
+//! The JSON values that leave retrier: what hooks and deciders read on their stdin and `--json`
+//! prints. Fields may be added to a version, never removed or changed.
 //!
 //! Bytes that are not UTF-8 become `{"base64": …}`; times are RFC 3339 in UTC with milliseconds.
 
@@ -6,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::model::{RunResult, Timestamp};
+use crate::model::{AttemptRecord, RunId, RunRecord, RunResult, State, Timestamp};
 
 /// A string, or an object with the key `base64` when the bytes are not UTF-8.
 pub fn bytes(bytes: &[u8]) -> Value {
@@ -42,4 +43,58 @@ pub fn result(result: &RunResult) -> Value {
         }
         RunResult::Canceled => json!({ "type": result.word() }),
     }
+}
+
+/// The version that every object carries.
+pub const VERSION: u32 = 1;
+
+/// One run with its attempts, at time `now`.
+pub fn run(record: &RunRecord, attempts: &[AttemptRecord], now: Timestamp) -> Value {
+    let due = match record.run.state {
+        State::Waiting { due, .. } => Some(due),
+        State::Held
+        | State::Running { .. }
+        | State::Succeeded
+        | State::Failed { .. }
+        | State::Canceled { .. } => None,
+    };
+    let command: Vec<Value> = record.command.iter().map(|word| bytes(word)).collect();
+    json!({
+        "version": VERSION,
+        "id": record.id,
+        "state": record.run.state.status(now).word(),
+        "command": command,
+        "cwd": bytes(&record.cwd),
+        "name": record.name,
+        "created_at": time(record.created_at),
+        "due_at": due.map(time),
+        "finished_at": record.finished_at.map(time),
+        "failures": record.run.failures,
+        "policy": record.run.policy,
+        "attempts": attempts.iter().map(attempt).collect::<Vec<_>>(),
+        "deadline_at": record.run.deadline_at.map(time),
+        "snoozes": record.run.snoozes,
+        "priority": record.priority,
+        "pool": record.pool,
+        "lock": record.lock,
+        "parent_id": record.parent,
+        "hook_id": record.hook,
+        "result": record.result.as_ref().map(result),
+    })
+}
+
+fn attempt(attempt: &AttemptRecord) -> Value {
+    json!({
+        "number": attempt.number,
+        "started_at": time(attempt.started_at),
+        "ended_at": attempt.ended_at.map(time),
+        "pid": attempt.pid,
+        "outcome": attempt.outcome,
+        "retry_delay_ms": attempt.retry_delay_ms,
+    })
+}
+
+/// A run that was just stored.
+pub fn stored(id: RunId) -> Value {
+    json!({ "version": VERSION, "id": id })
 }

@@ -229,6 +229,7 @@ fn any_parameters_and_any_number_of_failures_stay_below_the_cap() {
                     base,
                     max,
                     jitter,
+                    delays: Vec::new(),
                 };
                 for n in failures {
                     let delay = backoff.delay(n, 17);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use retrier::model::{
     AttemptChange, AttemptNumber, Budget, Event, HookChange, Outcome, Policy, Reason, Refusal, Run,
-    State, Timestamp, Transition, next,
+    State, Testimony, Timestamp, Transition, next,
 };
 
 use crate::support::assert_generated;
@@ -72,6 +72,7 @@ fn events() -> Vec<(String, Event)> {
                     at: NOW,
                     attempt,
                     outcome,
+                    testimony: Testimony::default(),
                 },
             ));
         }
@@ -81,6 +82,11 @@ fn events() -> Vec<(String, Event)> {
     events.push(("cancel".to_owned(), Event::Cancel { at: NOW }));
     events.push(("release".to_owned(), Event::Release { at: NOW }));
     events.push(("clock set".to_owned(), Event::ClockSet { at: NOW }));
+    events.push(("deadline".to_owned(), Event::Deadline { at: NOW }));
+    for (name, delay) in [("now", 0), ("in 2 s", 2)] {
+        let delay = Duration::from_secs(delay);
+        events.push((format!("retry {name}"), Event::Retry { at: NOW, delay }));
+    }
     events
 }
 
@@ -98,6 +104,8 @@ fn run(state: State, budget: Budget, has_hook: bool) -> Run {
         state,
         attempts,
         failures: 1,
+        snoozes: 0,
+        deadline_at: None,
         policy,
         seed: 7,
         has_hook,
@@ -139,6 +147,8 @@ fn words(refusal: Refusal) -> &'static str {
         Refusal::NotDue => "refused: not due",
         Refusal::AlreadyCanceled => "refused: already canceled",
         Refusal::AlreadyEnded => "refused: already ended",
+        Refusal::PastDeadline => "refused: past the deadline",
+        Refusal::Closing => "refused: closing",
     }
 }
 
@@ -172,7 +182,13 @@ fn line(transition: Transition) -> String {
         HookChange::Release => "; release the hook",
     };
     let (failures, note) = (transition.failures, transition.note);
-    format!("{state}; {failures} failures{attempt}{hook}; {note:?}")
+    let why = transition
+        .why
+        .map_or(String::new(), |why| match why.wait_by {
+            Some(wait_by) => format!(" by {}, wait by {}", why.by, wait_by.word()),
+            None => format!(" by {}", why.by),
+        });
+    format!("{state}; {failures} failures{attempt}{hook}; {note:?}{why}")
 }
 
 /// The run after `transition`, as the store would write it.
@@ -186,6 +202,8 @@ fn after(run: &Run, transition: &Transition) -> Run {
         state: transition.state.clone(),
         attempts,
         failures: transition.failures,
+        snoozes: transition.snoozes,
+        deadline_at: transition.deadline_at,
         ..run.clone()
     }
 }
@@ -200,7 +218,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => at.clone().prop_map(|at| Event::Start { at }),
         4 => (at.clone(), attempt.clone(), any_outcome()).prop_map(|(at, attempt, outcome)| {
-            Event::Ended { at, attempt, outcome }
+            Event::Ended { at, attempt, outcome, testimony: Testimony::default() }
         }),
         1 => (at.clone(), attempt).prop_map(|(at, attempt)| Event::NeverStarted { at, attempt }),
         1 => at.clone().prop_map(|at| Event::Cancel { at }),
@@ -303,7 +321,9 @@ proptest! {
             run = after(&run, &next(&run, &Event::Start { at }).expect("it is due"));
             let attempt = run.state.open_attempt().expect("it was claimed");
             let outcome = Outcome::Exit { code: 1 };
-            let ended = next(&run, &Event::Ended { at, attempt, outcome });
+            let ended = next(&run, &Event::Ended {
+                at, attempt, outcome, testimony: Testimony::default(),
+            });
             run = after(&run, &ended.expect("it was open"));
         }
         prop_assert_eq!(run.attempts, max + 1);

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 
-use retrier::model::{Environment, Event, Outcome, Policy, RunId, Spec, Start, Timestamp, next};
+use retrier::model::{
+    Environment, Event, Outcome, Policy, RunId, Spec, Start, Testimony, Timestamp, next,
+};
 use retrier::store::{Access, Facts, Filter, Folder, Store, StoreError};
 use retrier::sys::identity::World;
 use rusqlite::Connection;
@@ -94,6 +96,7 @@ fn the_same_answer_is_applied_once() {
         at: NOW,
         attempt,
         outcome,
+        testimony: Testimony::default(),
     };
     let end = next(&running, &ended).expect("it is open");
     for expected in [true, false, false] {

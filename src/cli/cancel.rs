@@ -62,7 +62,14 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
             }
             return Ok(Canceled::Before);
         }
-        Err((Refusal::AlreadyEnded | Refusal::Stale | Refusal::NotDue, run)) => {
+        Err((
+            Refusal::AlreadyEnded
+            | Refusal::Stale
+            | Refusal::NotDue
+            | Refusal::PastDeadline
+            | Refusal::Closing,
+            run,
+        )) => {
             let word = run.state.status(now).word();
             let message = format!("run {id} has ended before: {word}");
             bail!(Failure::new(code::STATE, message));

@@ -3,13 +3,14 @@
 use std::io::{self, IsTerminal};
 
 use crate::clock;
+use crate::json;
 use crate::store::Filter;
 
 use super::args::ListArgs;
 use super::client::Client;
 use super::failure::code;
 use super::render::Style;
-use super::{document, out, render};
+use super::{out, render};
 
 /// Lists runs, the newest first.
 pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
@@ -38,7 +39,7 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
         }
         for record in records.iter().filter(|_| args.json) {
             let attempts = read.attempts(record.id)?;
-            lines.push_str(&document::run(record, &attempts, now).to_string());
+            lines.push_str(&json::run(record, &attempts, now).to_string());
             lines.push('\n');
         }
         Ok(records)

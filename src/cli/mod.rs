@@ -1,8 +1,7 @@
 //! The command line: argv in, text and exit code out.
 //!
 //! One file per verb; the name of its function is the verb. stdout carries results only, notes
-//! and errors go to stderr. `render` is the only code that formats for people, `document` the only
-//! one that makes JSON of runs. Start reading at [`main`].
+//! and errors go to stderr. `render` is the only code that formats for people. Start reading at [`main`].
 
 pub mod args;
 mod cancel;
@@ -10,7 +9,6 @@ mod capture;
 mod cleanup;
 mod client;
 mod daemon;
-mod document;
 mod failure;
 pub mod generate;
 mod list;

@@ -1,12 +1,13 @@
 //! `retrier run`: store a command, say its id, see to it that a daemon runs.
 
 use crate::clock;
+use crate::json;
 
 use super::args::RunArgs;
 use super::client::{Client, Service};
 use super::failure::{Failure, code};
 use super::wait::{Manner, one};
-use super::{capture, document, out};
+use super::{capture, out};
 
 /// Stores a run. The three outcomes: it is stored and its id printed, it is surely not stored, or
 /// nobody knows (exit code 5).
@@ -56,7 +57,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         });
     }
     let text = if args.json {
-        document::stored(id).to_string()
+        json::stored(id).to_string()
     } else {
         id.to_string()
     };

@@ -1,6 +1,7 @@
 //! `retrier status`: runs as pages, or as JSON.
 
 use crate::clock;
+use crate::json;
 use crate::model::RunId;
 use crate::store::Store;
 
@@ -8,7 +9,7 @@ use super::args::StatusArgs;
 use super::client::Client;
 use super::failure::first_of;
 use super::render::Style;
-use super::{document, out, render};
+use super::{out, render};
 
 /// Shows runs in the order asked.
 pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
@@ -32,7 +33,7 @@ fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> any
     }
     let now = clock::now();
     if json {
-        return out::line(&document::run(&record, &attempts, now).to_string());
+        return out::line(&json::run(&record, &attempts, now).to_string());
     }
     let service = client.service();
     let page = render::page(&record, &attempts, now, Style::of_stdout(), &service);

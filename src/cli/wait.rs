@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock;
+use crate::json;
 use crate::model::{AttemptNumber, RunId, State};
 use crate::store::{Store, Stream};
 use crate::sys::signal::SIGINT;
@@ -13,7 +14,7 @@ use super::failure::{Failure, code};
 use super::progress::{Progress, TICK};
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
-use super::{cancel, document, out, render};
+use super::{cancel, out, render};
 
 /// How one run is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +103,7 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
     store.sync()?;
     let last = attempts.last();
     if manner.json {
-        out::line(&document::run(&record, &attempts, clock::now()).to_string())?;
+        out::line(&json::run(&record, &attempts, clock::now()).to_string())?;
     }
     if let State::Canceled { .. } = record.run.state {
         if !manner.quiet {
@@ -190,7 +191,7 @@ fn tell(store: &Store, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let now = clock::now();
     store.sync()?;
     if manner.json {
-        out::line(&document::run(&record, &attempts, now).to_string())?;
+        out::line(&json::run(&record, &attempts, now).to_string())?;
     } else {
         out::line(&format!("{id} {}", record.run.state.status(now).word()))?;
     }

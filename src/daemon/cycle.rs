@@ -70,6 +70,7 @@ pub(super) struct Daemon {
     pub(super) dirty: bool,
     pub(super) clock_set: bool,
     pub(super) next_due: Option<Timestamp>,
+    pub(super) next_deadline: Option<Timestamp>,
     pub(super) expire_at: Option<Timestamp>,
     pub(super) trash: bool,
     /// When the next step of a long upkeep is due.
@@ -166,6 +167,7 @@ impl Daemon {
             dirty: true,
             clock_set: false,
             next_due: None,
+            next_deadline: None,
             expire_at: None,
             trash: true,
             upkeep_at: None,
@@ -312,7 +314,7 @@ impl Daemon {
         let free = self.free_slots();
         // Between two steps of upkeep the next one is what is waited for.
         let expire_at = self.expire_at.filter(|_| self.upkeep_at.is_none());
-        let mut at = schedule::wake_at(free, self.next_due, &[expire_at]);
+        let mut at = schedule::wake_at(free, self.next_due, &[expire_at, self.next_deadline]);
         if self.passes.until(clock::monotonic()).is_some() {
             // Nothing can be done before the pause is over, and a time that has passed would
             // wake the loop again and again.

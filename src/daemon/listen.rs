@@ -188,7 +188,7 @@ impl Daemon {
             canceled: false,
             file: slot.shim.file,
             shim: slot.shim.identity,
-            grace: launch.map_or(Duration::ZERO, |launch| launch.run.policy.grace),
+            policy: launch.map(|launch| launch.run.policy).unwrap_or_default(),
         };
         if self.bury(open) == Some(What::NeverStarted) {
             // One shim that dies before its work is an accident; one after the other must not

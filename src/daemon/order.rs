@@ -46,6 +46,7 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         stdout: output(Stream::Stdout),
         stderr: output(Stream::Stderr),
         timeout: launch.run.policy.timeout,
+        success: launch.run.policy.rules.success,
         grace: launch.run.policy.grace,
     })
 }

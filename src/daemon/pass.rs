@@ -29,6 +29,7 @@ struct Effects {
     /// Runs that were canceled while an attempt is open.
     closing: Vec<RunId>,
     next_due: Option<Timestamp>,
+    next_deadline: Option<Timestamp>,
     /// More is due than this pass could claim.
     more: bool,
     /// The commit has to be on the disk before the effects.
@@ -66,6 +67,7 @@ impl Daemon {
             follow_again = follow_clock(&pass, now, &mut effects.settled)?;
             effects.more |= follow_again;
         }
+        effects.more |= end_with_deadline(&pass, now, &mut effects.settled)?;
         // A shim's record is the evidence until its ending is committed, so nothing is claimed for
         // any shim while an ending is left for the next pass.
         let whole = findings == self.inbox.len();
@@ -83,6 +85,7 @@ impl Daemon {
         }
         effects.closing = pass.read().closing()?;
         effects.next_due = pass.read().next_due()?;
+        effects.next_deadline = pass.read().next_deadline()?;
         at(failpoint::reach("pass_before_commit"), &pass)?;
         pass.commit()?;
         self.clock_set = follow_again;
@@ -200,6 +203,7 @@ impl Daemon {
             }
         }
         self.next_due = effects.next_due;
+        self.next_deadline = effects.next_deadline;
         let due_now = self.next_due.is_some_and(|due| due <= clock::now());
         self.dirty = effects.more || !self.inbox.is_empty() || (due_now && self.free_slots() > 0);
         Ok(())
@@ -309,6 +313,24 @@ fn follow_clock(
     for id in ids {
         let run = pass.read().run(id)?;
         if let Ok(transition) = next(&run, &Event::ClockSet { at }) {
+            pass.apply(id, &run, &transition, now, Facts::None)?;
+            settled.push(Settled { id, transition });
+        }
+    }
+    Ok(more)
+}
+
+/// Runs that still wait when their deadline passes end with it. `true`: there is more.
+fn end_with_deadline(
+    pass: &Pass<'_>,
+    now: Timestamp,
+    settled: &mut Vec<Settled>,
+) -> Result<bool, StoreError> {
+    let ids = pass.read().past_deadline(now, ROWS_MAX)?;
+    let more = ids.len() == ROWS_MAX;
+    for id in ids {
+        let run = pass.read().run(id)?;
+        if let Ok(transition) = next(&run, &Event::Deadline { at: now }) {
             pass.apply(id, &run, &transition, now, Facts::None)?;
             settled.push(Settled { id, transition });
         }

@@ -302,7 +302,7 @@ impl Remnant {
         let (press, kill_at) = match self.kill_at {
             None => (
                 Press::Terminate,
-                now.checked_add(self.open.grace).unwrap_or(now),
+                now.checked_add(self.open.policy.grace).unwrap_or(now),
             ),
             Some(at) if now < at => (Press::Look, at),
             Some(at) => (Press::Kill, at),

@@ -84,6 +84,7 @@ pub fn settle(
             pid: ending.pid,
             started_at: Some(ending.started_at),
             return_value: &return_value,
+            testimony: &ending.testimony,
         },
         What::Started { .. } | What::NeverStarted | What::Lost => Facts::None,
     };
@@ -110,12 +111,14 @@ fn event(finding: &Finding, at: Timestamp) -> Event {
             at,
             attempt,
             outcome: ending.outcome.clone(),
+            testimony: ending.testimony.clone(),
         },
         What::NeverStarted => Event::NeverStarted { at, attempt },
         What::Lost | What::Started { .. } => Event::Ended {
             at,
             attempt,
             outcome: crate::model::Outcome::Lost,
+            testimony: crate::model::Testimony::default(),
         },
     }
 }
@@ -175,7 +178,8 @@ fn words(note: Note) -> &'static str {
     match note {
         Note::Enqueued => "was stored",
         Note::Started => "started",
-        Note::AttemptFailed => "will be retried",
+        Note::AttemptFailed | Note::Lost => "will be retried",
+        Note::Snoozed => "was not ready",
         Note::NeverStarted => "was not started",
         Note::Interrupted => "was interrupted",
         Note::Succeeded => "succeeded",
@@ -184,5 +188,9 @@ fn words(note: Note) -> &'static str {
         Note::AttemptClosed => "is canceled and its attempt has ended",
         Note::Released => "may start",
         Note::Rescheduled => "is due earlier, the clock was set back",
+        Note::Retried => "is retried by hand",
+        Note::HookEnqueued => "has enqueued its hook",
+        Note::DecisionIgnored => "has its decision ignored",
+        Note::DeciderFailed => "has a decider that failed",
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! `delay(n)` before retry n = 1, 2, … is `constant + linear·n + initial·base^(n-1)`, capped by
 //! `max`, times a uniform factor in `[1-jitter, 1+jitter)`, capped again. The factor is a function
-//! of the run's seed and n, so that a restart computes the same delay.
+//! of the run's seed and n, so that a restart computes the same delay. An explicit list of delays
+//! takes the place of the sum; its last one repeats.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::time::as_millis;
+use super::time::{as_millis, as_millis_list};
 
 /// The parameters of the backoff formula. Durations are kept in whole milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,15 @@ pub struct Backoff {
     pub max: Duration,
     /// Half the width of the uniform factor; 0 to 1.
     pub jitter: f64,
+    /// What stands for the formula, one for each retry, the last one for all that follow; empty
+    /// for none.
+    #[serde(
+        rename = "delays_ms",
+        with = "as_millis_list",
+        default,
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub delays: Vec<Duration>,
 }
 
 impl Default for Backoff {
@@ -40,6 +50,7 @@ impl Default for Backoff {
             base: 2.0,
             max: Duration::from_secs(24 * 60 * 60),
             jitter: 0.5,
+            delays: Vec::new(),
         }
     }
 }
@@ -58,6 +69,10 @@ impl Backoff {
     /// The delay before retry `n` without jitter, in milliseconds, at most `max`.
     pub fn nominal_ms(&self, n: u32) -> f64 {
         let n = n.max(1);
+        let place = usize::try_from(n - 1).unwrap_or(usize::MAX);
+        if let Some(delay) = self.delays.get(place).or(self.delays.last()) {
+            return ms(*delay).min(ms(self.max));
+        }
         // 0 · ∞ is NaN, so a term that is off must not be multiplied at all.
         let exponential = if self.initial.is_zero() {
             0.0

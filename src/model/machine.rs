@@ -13,13 +13,14 @@
 use std::time::Duration;
 
 use super::outcome::Outcome;
+use super::policy::{By, Cost, Judgement, Testimony, Why, judge};
 use super::run::{AttemptNumber, Reason, Run, State};
 use super::time::{Timestamp, millis_of};
 use super::transition::{AttemptChange, Event, HookChange, Note, Refusal, Transition};
 
 /// The answer of the state machine to `event`: what to write, or why nothing changes.
 ///
-/// A final state is left by no event. Twice the same event is once.
+/// A final state is left by a retry by hand alone. Twice the same event is once.
 pub fn next(run: &Run, event: &Event) -> Result<Transition, Refusal> {
     match event {
         Event::Start { at } => start(run, *at),
@@ -27,25 +28,26 @@ pub fn next(run: &Run, event: &Event) -> Result<Transition, Refusal> {
             at,
             attempt,
             outcome,
-        } => ended(run, *at, *attempt, outcome),
+            testimony,
+        } => ended(run, *at, *attempt, (outcome, testimony)),
         Event::NeverStarted { at, attempt } => never_started(run, *at, *attempt),
         Event::Cancel { at: _ } => cancel(run),
         Event::Release { at } => release(run, *at),
         Event::ClockSet { at } => clock_set(run, *at),
+        Event::Deadline { at } => deadline(run, *at),
+        Event::Retry { at, delay } => retry(run, *at, *delay),
     }
 }
 
 fn start(run: &Run, at: Timestamp) -> Result<Transition, Refusal> {
     match &run.state {
         State::Waiting { due, .. } if *due > at => Err(Refusal::NotDue),
+        State::Waiting { .. } if run.is_past(at) => Err(Refusal::PastDeadline),
         State::Waiting { .. } => {
             let attempt = AttemptNumber(run.attempts + 1);
             Ok(Transition {
-                state: State::Running { attempt },
-                failures: run.failures,
                 attempt: AttemptChange::Open(attempt),
-                hook: HookChange::None,
-                note: Note::Started,
+                ..Transition::of(run, State::Running { attempt }, Note::Started)
             })
         }
         State::Held | State::Running { .. } => Err(Refusal::Stale),
@@ -58,15 +60,11 @@ fn ended(
     run: &Run,
     at: Timestamp,
     attempt: AttemptNumber,
-    outcome: &Outcome,
+    seen: (&Outcome, &Testimony),
 ) -> Result<Transition, Refusal> {
     match &run.state {
-        State::Running { attempt: open } if *open == attempt => {
-            Ok(settle(run, at, attempt, outcome))
-        }
-        State::Canceled { open: Some(open) } if *open == attempt => {
-            Ok(close(run, attempt, outcome))
-        }
+        State::Running { attempt: open } if *open == attempt => Ok(settle(run, at, attempt, seen)),
+        State::Canceled { open: Some(open) } if *open == attempt => Ok(close(run, attempt, seen.0)),
         State::Waiting { .. }
         | State::Held
         | State::Running { .. }
@@ -76,108 +74,54 @@ fn ended(
     }
 }
 
-/// The end of a running attempt: the run ends with it, or waits for its retry.
-fn settle(run: &Run, at: Timestamp, attempt: AttemptNumber, outcome: &Outcome) -> Transition {
-    match outcome {
-        Outcome::Exit { code: 0 } => finish(run, attempt, outcome, run.failures, Ending::Succeeded),
-        Outcome::Interrupted => interrupt(run, at, attempt),
-        Outcome::Deadline => {
-            let reason = Reason::Deadline;
-            finish(
-                run,
-                attempt,
-                outcome,
-                run.failures.saturating_add(1),
-                Ending::Failed(reason),
-            )
-        }
-        // A canceled outcome without a canceled run would be an attempt that was ended by
-        // mistake: it did not do its work, so it counts as any failure does.
-        Outcome::Exit { .. }
-        | Outcome::Signal { .. }
-        | Outcome::Timeout
-        | Outcome::Canceled
-        | Outcome::Spawn { .. }
-        | Outcome::Lost => charge(run, at, attempt, outcome),
-    }
-}
-
-/// After an interruption the run rests for so long: nothing is charged, and a command that has its
-/// own shim stopped must not be started again and again without a pause.
-const INTERRUPTED_REST: Duration = Duration::from_secs(1);
-
-/// An attempt that was cut short on purpose: it is not charged, and made again.
-fn interrupt(run: &Run, at: Timestamp, attempt: AttemptNumber) -> Transition {
-    let delay_ms = Some(millis_of(INTERRUPTED_REST));
-    Transition {
-        state: State::Waiting {
-            due: at.plus(INTERRUPTED_REST),
-            delay_ms,
-        },
-        failures: run.failures,
-        attempt: AttemptChange::Close {
-            attempt,
-            outcome: Outcome::Interrupted,
-            retry_delay_ms: delay_ms,
-        },
-        hook: HookChange::None,
-        note: Note::Interrupted,
-    }
-}
-
-/// A failure that is charged: retried while the budget allows it.
-fn charge(run: &Run, at: Timestamp, attempt: AttemptNumber, outcome: &Outcome) -> Transition {
-    let failures = run.failures.saturating_add(1);
-    if !run.policy.budget.allows(failures) {
-        let reason = Reason::Exhausted;
-        return finish(run, attempt, outcome, failures, Ending::Failed(reason));
-    }
-    let delay = run.policy.backoff.delay(failures, run.seed);
-    let delay_ms = Some(millis_of(delay));
-    Transition {
-        state: State::Waiting {
-            due: at.plus(delay),
-            delay_ms,
-        },
-        failures,
-        attempt: AttemptChange::Close {
-            attempt,
-            outcome: outcome.clone(),
-            retry_delay_ms: delay_ms,
-        },
-        hook: HookChange::None,
-        note: Note::AttemptFailed,
-    }
-}
-
-/// The ways in which an attempt can end its run.
-enum Ending {
-    Succeeded,
-    Failed(Reason),
-}
-
-/// The end of the run together with its attempt.
-fn finish(
+/// The end of a running attempt: the run ends with it, or waits for its next one.
+fn settle(
     run: &Run,
+    at: Timestamp,
     attempt: AttemptNumber,
-    outcome: &Outcome,
-    failures: u32,
-    ending: Ending,
+    (outcome, testimony): (&Outcome, &Testimony),
 ) -> Transition {
-    let (state, note) = match ending {
-        Ending::Succeeded => (State::Succeeded, Note::Succeeded),
-        Ending::Failed(reason) => (State::Failed { reason }, Note::Failed),
+    let close = |retry_delay_ms| AttemptChange::Close {
+        attempt,
+        outcome: outcome.clone(),
+        retry_delay_ms,
     };
-    Transition {
-        state,
-        note,
-        failures,
-        attempt: AttemptChange::Close {
-            attempt,
-            outcome: outcome.clone(),
-            retry_delay_ms: None,
+    match judge(run, at, outcome, testimony) {
+        Judgement::Succeed => Transition {
+            attempt: close(None),
+            hook: hook(run, HookChange::Enqueue),
+            ..Transition::of(run, State::Succeeded, Note::Succeeded)
         },
-        hook: hook(run, HookChange::Enqueue),
+        Judgement::Fail { reason, why } => Transition {
+            failures: run
+                .failures
+                .saturating_add(u32::from(*outcome != Outcome::Interrupted)),
+            attempt: close(None),
+            hook: hook(run, HookChange::Enqueue),
+            why: Some(why),
+            ..Transition::of(run, State::Failed { reason }, Note::Failed)
+        },
+        Judgement::GoOn {
+            due,
+            delay_ms,
+            cost,
+            why,
+        } => {
+            let note = match (cost, outcome) {
+                (Cost::Failure, Outcome::Lost) => Note::Lost,
+                (Cost::Failure, _) => Note::AttemptFailed,
+                (Cost::Snooze, _) => Note::Snoozed,
+                (Cost::Nothing, _) => Note::Interrupted,
+            };
+            let charged = |kind| u32::from(cost == kind);
+            Transition {
+                failures: run.failures.saturating_add(charged(Cost::Failure)),
+                snoozes: run.snoozes.saturating_add(charged(Cost::Snooze)),
+                attempt: close(delay_ms.or(Some(millis_of(due.since(at))))),
+                why: Some(why),
+                ..Transition::of(run, State::Waiting { due, delay_ms }, note)
+            }
+        }
     }
 }
 
@@ -190,36 +134,26 @@ fn close(run: &Run, attempt: AttemptNumber, outcome: &Outcome) -> Transition {
         other => other.clone(),
     };
     Transition {
-        state: State::Canceled { open: None },
-        failures: run.failures,
         attempt: AttemptChange::Close {
             attempt,
             outcome,
             retry_delay_ms: None,
         },
         hook: hook(run, HookChange::Release),
-        note: Note::AttemptClosed,
+        ..Transition::of(run, State::Canceled { open: None }, Note::AttemptClosed)
     }
 }
 
 fn never_started(run: &Run, at: Timestamp, attempt: AttemptNumber) -> Result<Transition, Refusal> {
     match &run.state {
         State::Running { attempt: open } if *open == attempt => Ok(Transition {
-            state: State::Waiting {
-                due: at,
-                delay_ms: Some(0),
-            },
-            failures: run.failures,
             attempt: AttemptChange::Forget(attempt),
-            hook: HookChange::None,
-            note: Note::NeverStarted,
+            ..Transition::of(run, due_after(at, Duration::ZERO), Note::NeverStarted)
         }),
         State::Canceled { open: Some(open) } if *open == attempt => Ok(Transition {
-            state: State::Canceled { open: None },
-            failures: run.failures,
             attempt: AttemptChange::Forget(attempt),
             hook: hook(run, HookChange::Release),
-            note: Note::NeverStarted,
+            ..Transition::of(run, State::Canceled { open: None }, Note::NeverStarted)
         }),
         State::Waiting { .. }
         | State::Held
@@ -238,26 +172,18 @@ fn cancel(run: &Run) -> Result<Transition, Refusal> {
         State::Canceled { .. } => return Err(Refusal::AlreadyCanceled),
     };
     Ok(Transition {
-        state: State::Canceled { open },
-        failures: run.failures,
-        attempt: AttemptChange::None,
         hook: hook(run, change),
-        note: Note::Canceled,
+        ..Transition::of(run, State::Canceled { open }, Note::Canceled)
     })
 }
 
 fn release(run: &Run, at: Timestamp) -> Result<Transition, Refusal> {
     match &run.state {
-        State::Held => Ok(Transition {
-            state: State::Waiting {
-                due: at,
-                delay_ms: Some(0),
-            },
-            failures: run.failures,
-            attempt: AttemptChange::None,
-            hook: HookChange::None,
-            note: Note::Released,
-        }),
+        State::Held => Ok(Transition::of(
+            run,
+            due_after(at, Duration::ZERO),
+            Note::Released,
+        )),
         State::Waiting { .. }
         | State::Running { .. }
         | State::Succeeded
@@ -272,22 +198,80 @@ fn clock_set(run: &Run, at: Timestamp) -> Result<Transition, Refusal> {
         State::Waiting {
             due,
             delay_ms: Some(delay_ms),
-        } if due.millis() > at.millis().saturating_add(*delay_ms) => Ok(Transition {
-            state: State::Waiting {
+        } if due.millis() > at.millis().saturating_add(*delay_ms) => {
+            let state = State::Waiting {
                 due: Timestamp::from_millis(at.millis().saturating_add(*delay_ms)),
                 delay_ms: Some(*delay_ms),
-            },
-            failures: run.failures,
-            attempt: AttemptChange::None,
-            hook: HookChange::None,
-            note: Note::Rescheduled,
-        }),
+            };
+            Ok(Transition::of(run, state, Note::Rescheduled))
+        }
         State::Waiting { .. }
         | State::Held
         | State::Running { .. }
         | State::Succeeded
         | State::Failed { .. }
         | State::Canceled { .. } => Err(Refusal::Stale),
+    }
+}
+
+/// A waiting run ends with its deadline. A running one is ended by its shim, which says so.
+fn deadline(run: &Run, at: Timestamp) -> Result<Transition, Refusal> {
+    match &run.state {
+        State::Waiting { .. } if run.is_past(at) => {
+            let reason = Reason::Deadline;
+            Ok(Transition {
+                hook: hook(run, HookChange::Enqueue),
+                why: Some(Why {
+                    by: By::Deadline,
+                    wait_by: None,
+                }),
+                ..Transition::of(run, State::Failed { reason }, Note::Failed)
+            })
+        }
+        State::Waiting { .. }
+        | State::Held
+        | State::Running { .. }
+        | State::Succeeded
+        | State::Failed { .. }
+        | State::Canceled { .. } => Err(Refusal::Stale),
+    }
+}
+
+/// A retry by hand: of a run that has not done its work it starts budget and deadline anew, of one
+/// that waits for a later time it changes that time alone.
+fn retry(run: &Run, at: Timestamp, delay: Duration) -> Result<Transition, Refusal> {
+    let state = due_after(at, delay);
+    let due = at.plus(delay);
+    match &run.state {
+        State::Failed { .. } | State::Canceled { open: None } => {
+            let deadline_at = run.policy.deadline.map(|limit| at.plus(limit));
+            let again = Run {
+                deadline_at,
+                failures: 0,
+                snoozes: 0,
+                ..run.clone()
+            };
+            if again.is_past(due) {
+                return Err(Refusal::PastDeadline);
+            }
+            Ok(Transition::of(&again, state, Note::Retried))
+        }
+        State::Waiting { due: planned, .. } if *planned > at => {
+            if run.is_past(due) {
+                return Err(Refusal::PastDeadline);
+            }
+            Ok(Transition::of(run, state, Note::Retried))
+        }
+        State::Canceled { open: Some(_) } => Err(Refusal::Closing),
+        State::Waiting { .. } | State::Held | State::Running { .. } => Err(Refusal::Stale),
+        State::Succeeded => Err(Refusal::AlreadyEnded),
+    }
+}
+
+fn due_after(at: Timestamp, delay: Duration) -> State {
+    State::Waiting {
+        due: at.plus(delay),
+        delay_ms: Some(millis_of(delay)),
     }
 }
 

@@ -42,11 +42,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Did the attempt do what it was asked to do?
-    pub fn is_success(&self) -> bool {
-        matches!(self, Self::Exit { code: 0 })
-    }
-
     /// The exit code that stands for this outcome, as `timeout(1)` and a shell would give it.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -88,7 +83,7 @@ pub enum RunResult {
     },
     /// It will not be tried again.
     Failed {
-        /// What the last attempt's outcome was, in words.
+        /// What the command said of it, or else the last attempt's outcome in words.
         error: String,
         /// Why it is not tried again.
         reason: Reason,

@@ -164,8 +164,12 @@ pub struct Run {
     pub state: State,
     /// How many attempts were started so far, an open one included.
     pub attempts: u32,
-    /// How many of them were charged as failures.
+    /// How many of them were charged as failures, since the last retry by hand.
     pub failures: u32,
+    /// How many of them were snoozed, since then.
+    pub snoozes: u32,
+    /// No attempt starts from this time on.
+    pub deadline_at: Option<Timestamp>,
     /// What it was told about retrying.
     pub policy: Policy,
     /// The source of its jitter.
@@ -186,6 +190,11 @@ impl Run {
             let left = max.saturating_add(1).saturating_sub(self.failures);
             closed.saturating_add(left)
         })
+    }
+
+    /// Has its deadline passed at time `at`?
+    pub fn is_past(&self, at: Timestamp) -> bool {
+        self.deadline_at.is_some_and(|deadline| deadline <= at)
     }
 
     /// Is the next failure the last one?

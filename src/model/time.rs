@@ -80,3 +80,21 @@ pub mod as_millis_option {
         Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
     }
 }
+
+/// Serde for a list of [`Duration`] as whole milliseconds.
+pub mod as_millis_list {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes a list of integers of milliseconds.
+    pub fn serialize<S: Serializer>(list: &[Duration], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(list.iter().map(|duration| super::millis_of(*duration)))
+    }
+
+    /// Reads a list of integers of milliseconds.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Duration>, D::Error> {
+        let list = Vec::<u64>::deserialize(from)?;
+        Ok(list.into_iter().map(Duration::from_millis).collect())
+    }
+}

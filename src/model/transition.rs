@@ -1,8 +1,11 @@
 //! What goes into the state machine, an [`Event`], and what comes out, a [`Transition`] or a
 //! [`Refusal`].
 
+use std::time::Duration;
+
 use super::outcome::Outcome;
-use super::run::{AttemptNumber, State};
+use super::policy::{Testimony, Why};
+use super::run::{AttemptNumber, Run, State};
 use super::time::Timestamp;
 
 /// Something that happened, or that somebody wants.
@@ -21,6 +24,8 @@ pub enum Event {
         attempt: AttemptNumber,
         /// How.
         outcome: Outcome,
+        /// What else is said of it.
+        testimony: Testimony,
     },
     /// A claimed attempt provably never ran its command.
     NeverStarted {
@@ -44,6 +49,18 @@ pub enum Event {
         /// Now.
         at: Timestamp,
     },
+    /// The deadline of a run may have passed.
+    Deadline {
+        /// Now.
+        at: Timestamp,
+    },
+    /// Somebody wants the run retried.
+    Retry {
+        /// Now.
+        at: Timestamp,
+        /// How much later.
+        delay: Duration,
+    },
 }
 
 /// What is to be written: applied whole, in one transaction, or not at all.
@@ -53,12 +70,34 @@ pub struct Transition {
     pub state: State,
     /// The charged failures afterwards.
     pub failures: u32,
+    /// The snoozes afterwards.
+    pub snoozes: u32,
+    /// The deadline afterwards.
+    pub deadline_at: Option<Timestamp>,
     /// What happens to the attempt.
     pub attempt: AttemptChange,
     /// What happens to the hook.
     pub hook: HookChange,
     /// The line in the run's history.
     pub note: Note,
+    /// Who decided it.
+    pub why: Option<Why>,
+}
+
+impl Transition {
+    /// A transition of `run` into `state` that changes nothing else.
+    pub fn of(run: &Run, state: State, note: Note) -> Self {
+        Self {
+            state,
+            failures: run.failures,
+            snoozes: run.snoozes,
+            deadline_at: run.deadline_at,
+            attempt: AttemptChange::None,
+            hook: HookChange::None,
+            note,
+            why: None,
+        }
+    }
 }
 
 /// A change of one attempt.
@@ -103,6 +142,10 @@ pub enum Note {
     Started,
     /// An attempt failed and will be retried.
     AttemptFailed,
+    /// An attempt was lost and will be retried.
+    Lost,
+    /// The command was not ready, and runs again later; it is not charged.
+    Snoozed,
     /// A claimed attempt never ran its command and is not charged.
     NeverStarted,
     /// A planned stop cut an attempt short; it is not charged.
@@ -119,6 +162,83 @@ pub enum Note {
     Released,
     /// The due time was moved because the clock was set back.
     Rescheduled,
+    /// Somebody had it retried.
+    Retried,
+    /// The hook that follows its ending was stored.
+    HookEnqueued,
+    /// The command's decision was not understood, and ignored.
+    DecisionIgnored,
+    /// The program of `--decide` failed, or was not understood.
+    DeciderFailed,
+}
+
+impl Note {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::Enqueued,
+        Self::Started,
+        Self::AttemptFailed,
+        Self::Lost,
+        Self::Snoozed,
+        Self::NeverStarted,
+        Self::Interrupted,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Canceled,
+        Self::AttemptClosed,
+        Self::Released,
+        Self::Rescheduled,
+        Self::Retried,
+        Self::HookEnqueued,
+        Self::DecisionIgnored,
+        Self::DeciderFailed,
+    ];
+
+    /// Does an attempt end with it, if it is about one?
+    pub fn ends_attempt(self) -> bool {
+        match self {
+            Self::AttemptFailed
+            | Self::Lost
+            | Self::Snoozed
+            | Self::Interrupted
+            | Self::Succeeded
+            | Self::Failed
+            | Self::AttemptClosed => true,
+            Self::Enqueued
+            | Self::Started
+            | Self::NeverStarted
+            | Self::Canceled
+            | Self::Released
+            | Self::Rescheduled
+            | Self::Retried
+            | Self::HookEnqueued
+            | Self::DecisionIgnored
+            | Self::DeciderFailed => false,
+        }
+    }
+
+    /// The word for it in the database and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Enqueued => "enqueued",
+            Self::Started => "started",
+            Self::AttemptFailed => "attempt_failed",
+            Self::Lost => "lost",
+            Self::Snoozed => "snoozed",
+            Self::NeverStarted => "never_started",
+            Self::Interrupted => "interrupted",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::AttemptClosed => "attempt_closed",
+            Self::Released => "released",
+            Self::Rescheduled => "rescheduled",
+            Self::Retried => "retried",
+            Self::HookEnqueued => "hook_enqueued",
+            Self::DecisionIgnored => "decision_ignored",
+            Self::DeciderFailed => "decider_failed",
+        }
+    }
 }
 
 /// Why an event changes nothing.
@@ -132,4 +252,8 @@ pub enum Refusal {
     AlreadyCanceled,
     /// The run had ended before.
     AlreadyEnded,
+    /// Its deadline passes before that.
+    PastDeadline,
+    /// Its attempt is still being ended.
+    Closing,
 }

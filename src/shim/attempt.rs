@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::model::{Outcome, Timestamp};
+use crate::model::{Outcome, Testimony, Timestamp};
 use crate::sys::files::{append_private, make_private_dirs, remove_if_there, set_umask};
 use crate::sys::process::{Exit, Reaped};
 use crate::sys::signal::SIGCHLD;
@@ -107,7 +107,9 @@ impl<'a> Attempt<'a> {
             let living = self.reap()?;
             match (&self.exit, living) {
                 (Some(_), false) => return Ok(false),
-                (Some(_), true) if self.outcome().is_success() || services_alone() => {
+                (Some(_), true)
+                    if self.order.success.contain(&self.outcome()) || services_alone() =>
+                {
                     return Ok(true);
                 }
                 (Some(_), true) => self.end_tree(),
@@ -250,6 +252,7 @@ impl<'a> Attempt<'a> {
             outcome,
             stdout_len,
             leftover,
+            testimony: Testimony::default(),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::policy::Conditions;
 use crate::model::{AttemptNumber, Environment, RunId};
 
 /// One message from the daemon.
@@ -51,6 +52,8 @@ pub struct Order {
     pub stdout: Vec<u8>,
     /// The file for its stderr.
     pub stderr: Vec<u8>,
+    /// Which outcomes are a success.
+    pub success: Conditions,
     /// How long it may run.
     pub timeout: Option<Duration>,
     /// How long it has between SIGTERM and SIGKILL.

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AttemptNumber, Outcome, RunId, Timestamp};
+use crate::model::{AttemptNumber, Outcome, RunId, Testimony, Timestamp};
 
 /// How far the attempt got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct Ending {
     pub stdout_len: u64,
     /// Whether processes that it left behind live on.
     pub leftover: bool,
+    /// What else is said of it.
+    #[serde(default)]
+    pub testimony: Testimony,
 }
 
 /// The last stage of one attempt.
@@ -159,6 +162,7 @@ mod tests {
             outcome: Outcome::Spawn { code: 127, error },
             stdout_len: u64::MAX,
             leftover: false,
+            testimony: Testimony::default(),
         }));
         let encoded = encode(&spawn).unwrap();
         assert_eq!(encoded.len(), SIZE);

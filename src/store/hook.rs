@@ -4,10 +4,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::json;
 use crate::model::{
-    Environment, Event, Policy, Run, RunId, RunResult, Spec, Start, Timestamp, next,
+    Environment, Event, Note, Policy, Run, RunId, RunResult, Spec, Start, Timestamp, next,
 };
 
 use super::error::StoreError;
+use super::history::{Line, append};
 use super::pass::{Facts, Pass, find};
 use super::submit::{NewRun, Parent, content, insert};
 
@@ -75,7 +76,11 @@ pub fn enqueue(
     connection
         .prepare_cached("UPDATE run SET hook_id = ?1 WHERE id = ?2")?
         .execute(params![hook.0, id.0])?;
-    Ok(())
+    let line = Line {
+        hook: Some(hook),
+        ..Line::new(now, Note::HookEnqueued)
+    };
+    append(connection, id, line)
 }
 
 /// Makes the held hook of run `id` due; one that was canceled meanwhile stays so.

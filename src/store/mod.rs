@@ -7,9 +7,11 @@
 //!
 //! Start reading at `schema`, the layout, then at [`Pass`], the transactions.
 
+mod attempt;
 mod cleanup;
 mod error;
 mod folder;
+mod history;
 mod hook;
 mod index;
 mod open;
@@ -27,5 +29,5 @@ pub use folder::{Folder, Stream};
 pub use open::{Access, Store};
 pub use pass::{Facts, OpenAttempt, Pass};
 pub use place::{check, is_doubtful};
-pub use read::{AttemptRecord, Filter, Launch, RunRecord};
+pub use read::{Filter, Launch};
 pub use submit::Stored;

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 
+use crate::model::policy::{Changes, Witness};
 use crate::model::{
-    AttemptChange, AttemptNumber, HookChange, Note, Outcome, Run, RunId, RunResult, State,
-    Timestamp, Transition,
+    AttemptChange, AttemptNumber, HookChange, Note, Policy, Reason, Run, RunId, RunResult, State,
+    Testimony, Timestamp, Transition,
 };
 use crate::sys::identity::ProcessIdentity;
 
 use super::error::StoreError;
+use super::history::{self, Line};
 use super::hook;
 use super::read::Reader;
 use super::row;
@@ -42,11 +44,13 @@ pub enum Facts<'a> {
         started_at: Option<Timestamp>,
         /// The head of its stdout, if it succeeded.
         return_value: &'a [u8],
+        /// What else was said of it.
+        testimony: &'a Testimony,
     },
 }
 
 /// An attempt that occupies a slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OpenAttempt {
     /// The run.
     pub run: RunId,
@@ -58,8 +62,8 @@ pub struct OpenAttempt {
     pub file: String,
     /// Which process its shim is.
     pub shim: ProcessIdentity,
-    /// How long its processes have between SIGTERM and SIGKILL.
-    pub grace: std::time::Duration,
+    /// What its run was told about retrying and ending it.
+    pub policy: Policy,
 }
 
 impl<'s> Pass<'s> {
@@ -83,23 +87,13 @@ impl<'s> Pass<'s> {
         facts: Facts<'_>,
     ) -> Result<bool, StoreError> {
         let result = ending(before, transition, facts);
-        let changed = self.update_run(id, before, transition, at, result.as_ref());
+        let changes = facts.testimony().map(|said| &said.changes);
+        let changed = self.update_run(id, before, transition, at, (result.as_ref(), changes));
         if !self.guard(changed)? {
             return Ok(false);
         }
         let attempt = self.guard(self.update_attempt(id, transition, at, facts))?;
-        let due = match transition.state {
-            State::Waiting { due, .. } => Some(due),
-            _ => None,
-        };
-        self.guard(note(
-            &self.transaction,
-            id,
-            at,
-            transition.note,
-            attempt,
-            due,
-        ))?;
+        self.guard(self.write_history(id, transition, (at, attempt), facts))?;
         match (transition.hook, result) {
             (HookChange::Enqueue, Some(result)) => {
                 self.guard(hook::enqueue(self, id, &result, false, at))?;
@@ -113,13 +107,50 @@ impl<'s> Pass<'s> {
         Ok(true)
     }
 
+    fn write_history(
+        &self,
+        id: RunId,
+        transition: &Transition,
+        (at, attempt): (Timestamp, Option<AttemptNumber>),
+        facts: Facts<'_>,
+    ) -> rusqlite::Result<()> {
+        let complaints = facts.testimony().map_or(&[][..], |said| &said.complaints);
+        for complaint in complaints {
+            let note = match complaint.of {
+                Witness::Command => Note::DecisionIgnored,
+                Witness::Decider => Note::DeciderFailed,
+            };
+            let line = Line {
+                attempt,
+                detail: Some(&complaint.error),
+                ..Line::new(at, note)
+            };
+            history::append(&self.transaction, id, line)?;
+        }
+        let due = match transition.state {
+            State::Waiting { due, .. } => Some(due),
+            State::Held
+            | State::Running { .. }
+            | State::Succeeded
+            | State::Failed { .. }
+            | State::Canceled { .. } => None,
+        };
+        let line = Line {
+            attempt,
+            due,
+            why: transition.why,
+            ..Line::new(at, transition.note)
+        };
+        history::append(&self.transaction, id, line)
+    }
+
     fn update_run(
         &self,
         id: RunId,
         before: &Run,
         transition: &Transition,
         at: Timestamp,
-        result: Option<&RunResult>,
+        (result, changes): (Option<&RunResult>, Option<&Changes>),
     ) -> rusqlite::Result<bool> {
         let after = &transition.state;
         let attempts = match transition.attempt {
@@ -146,9 +177,11 @@ impl<'s> Pass<'s> {
                 "UPDATE run SET state = ?1, reason = ?2, open_attempt = ?3, attempts = ?4, \
                  failures = ?5, due_at = ?6, delay_ms = ?7, \
                  finished_at = iif(?8, coalesce(finished_at, ?9), NULL), \
-                 error = ?10, return_value = ?11 \
+                 error = ?10, return_value = ?11, snoozes = ?17, deadline_at = ?18, \
+                 priority = coalesce(?19, priority), pool = coalesce(?20, pool), \
+                 lock = coalesce(?21, lock) \
                  WHERE id = ?12 AND state = ?13 AND open_attempt IS ?14 AND attempts = ?15 \
-                 AND failures = ?16",
+                 AND failures = ?16 AND snoozes = ?22",
             )?
             .execute(params![
                 row::state_word(after),
@@ -167,134 +200,14 @@ impl<'s> Pass<'s> {
                 before.state.open_attempt().map(|attempt| attempt.0),
                 before.attempts,
                 before.failures,
+                transition.snoozes,
+                transition.deadline_at.map(Timestamp::millis),
+                changes.and_then(|changes| changes.priority),
+                changes.and_then(|changes| changes.pool.as_deref()),
+                changes.and_then(|changes| changes.lock.as_deref()),
+                before.snoozes,
             ])?;
         Ok(changed == 1)
-    }
-
-    fn update_attempt(
-        &self,
-        id: RunId,
-        transition: &Transition,
-        at: Timestamp,
-        facts: Facts<'_>,
-    ) -> rusqlite::Result<Option<AttemptNumber>> {
-        match (&transition.attempt, facts) {
-            (AttemptChange::None, _) => Ok(None),
-            (AttemptChange::Open(attempt), Facts::Claim { file, shim }) => {
-                self.open_attempt(id, *attempt, at, file, shim)?;
-                Ok(Some(*attempt))
-            }
-            (AttemptChange::Open(_), Facts::None | Facts::Ending { .. }) => {
-                // A claim names its shim: without one nobody could settle it.
-                Err(rusqlite::Error::QueryReturnedNoRows)
-            }
-            (
-                AttemptChange::Close {
-                    attempt,
-                    outcome,
-                    retry_delay_ms,
-                },
-                facts,
-            ) => {
-                let (pid, started_at) = match facts {
-                    Facts::Ending {
-                        pid, started_at, ..
-                    } => (pid, started_at),
-                    Facts::None | Facts::Claim { .. } => (None, None),
-                };
-                let close = Close {
-                    outcome,
-                    retry_delay_ms: *retry_delay_ms,
-                    pid,
-                    started_at,
-                };
-                self.close_attempt(id, *attempt, at, &close)?;
-                Ok(Some(*attempt))
-            }
-            (AttemptChange::Forget(attempt), _) => {
-                self.transaction
-                    .prepare_cached(
-                        "DELETE FROM attempt WHERE run_id = ?1 AND number = ?2 \
-                         AND ended_at IS NULL",
-                    )?
-                    .execute(params![id.0, attempt.0])?;
-                Ok(Some(*attempt))
-            }
-        }
-    }
-
-    fn open_attempt(
-        &self,
-        id: RunId,
-        attempt: AttemptNumber,
-        at: Timestamp,
-        file: &str,
-        shim: &ProcessIdentity,
-    ) -> rusqlite::Result<()> {
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO attempt (run_id, number, started_at, shim_file, shim_boot, shim_ns, \
-                 shim_pid, shim_start) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
-                id.0,
-                attempt.0,
-                at.millis(),
-                file,
-                shim.boot_id,
-                shim.pid_ns as i64,
-                shim.pid,
-                shim.start as i64,
-            ])?;
-        Ok(())
-    }
-
-    fn close_attempt(
-        &self,
-        id: RunId,
-        attempt: AttemptNumber,
-        at: Timestamp,
-        close: &Close<'_>,
-    ) -> rusqlite::Result<()> {
-        let outcome = serde_json::to_string(close.outcome)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        self.transaction
-            .prepare_cached(
-                "UPDATE attempt SET ended_at = ?1, outcome = ?2, retry_delay_ms = ?3, \
-                 pid = coalesce(?4, pid), started_at = coalesce(?5, started_at) \
-                 WHERE run_id = ?6 AND number = ?7 AND ended_at IS NULL",
-            )?
-            .execute(params![
-                at.millis(),
-                outcome,
-                close.retry_delay_ms,
-                close.pid,
-                close.started_at.map(Timestamp::millis),
-                id.0,
-                attempt.0,
-            ])?;
-        Ok(())
-    }
-
-    /// Notes that the command of an open attempt has been started. An attempt that has ended
-    /// meanwhile stays as it is.
-    pub fn note_pid(
-        &self,
-        id: RunId,
-        attempt: AttemptNumber,
-        pid: i32,
-        started_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let noted = self
-            .transaction
-            .prepare_cached(
-                "UPDATE attempt SET pid = ?1, started_at = ?2 \
-                 WHERE run_id = ?3 AND number = ?4 AND ended_at IS NULL",
-            )
-            .and_then(|mut update| {
-                update.execute(params![pid, started_at.millis(), id.0, attempt.0])
-            });
-        self.guard(noted).map(drop)
     }
 
     /// Commits. Errors: nothing was committed, but for [`StoreError::Unknown`].
@@ -331,12 +244,26 @@ impl<'s> Pass<'s> {
     }
 }
 
-/// What is written of an attempt's end.
-struct Close<'a> {
-    outcome: &'a Outcome,
-    retry_delay_ms: Option<i64>,
-    pid: Option<i32>,
-    started_at: Option<Timestamp>,
+impl<'a> Facts<'a> {
+    fn testimony(self) -> Option<&'a Testimony> {
+        match self {
+            Self::Ending { testimony, .. } => Some(testimony),
+            Self::None | Self::Claim { .. } => None,
+        }
+    }
+}
+
+/// What the command said of its failure, or else how it ended.
+fn error_text(transition: &Transition, reason: Reason, facts: Facts<'_>) -> String {
+    let said = facts
+        .testimony()
+        .and_then(|said| said.changes.error.clone());
+    said.unwrap_or_else(|| match &transition.attempt {
+        AttemptChange::Close { outcome, .. } => outcome.to_string(),
+        AttemptChange::None | AttemptChange::Open(_) | AttemptChange::Forget(_) => {
+            reason.word().to_owned()
+        }
+    })
 }
 
 /// The result of a run that `transition` ends; `None` when it does not end, or had ended before.
@@ -353,40 +280,11 @@ fn ending(before: &Run, transition: &Transition, facts: Facts<'_>) -> Option<Run
             },
         }),
         State::Failed { reason } => Some(RunResult::Failed {
-            error: match &transition.attempt {
-                AttemptChange::Close { outcome, .. } => outcome.to_string(),
-                AttemptChange::None | AttemptChange::Open(_) | AttemptChange::Forget(_) => {
-                    reason.word().to_owned()
-                }
-            },
+            error: error_text(transition, *reason, facts),
             reason: *reason,
         }),
         State::Canceled { .. } => Some(RunResult::Canceled),
     }
-}
-
-/// Appends a line to the history of a run.
-pub(super) fn note(
-    connection: &Connection,
-    id: RunId,
-    at: Timestamp,
-    note: Note,
-    attempt: Option<AttemptNumber>,
-    due: Option<Timestamp>,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO event (run_id, number, at, kind, attempt, due_at) VALUES (?1, \
-             (SELECT coalesce(max(number), 0) + 1 FROM event WHERE run_id = ?1), ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            id.0,
-            at.millis(),
-            row::note_word(note),
-            attempt.map(|attempt| attempt.0),
-            due.map(Timestamp::millis),
-        ])?;
-    Ok(())
 }
 
 /// The run `id` as the state machine sees it.

@@ -1,13 +1,13 @@
 //! Looking: every statement that only reads.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::model::spec::split_nul;
 use crate::model::{
-    AttemptNumber, Environment, Outcome, Policy, Run, RunId, RunResult, State, Status, Timestamp,
+    AttemptNumber, AttemptRecord, Environment, Outcome, Run, RunId, RunRecord, RunResult, State,
+    Status, Timestamp,
 };
 use crate::sys::failpoint;
 
@@ -21,48 +21,6 @@ use super::row;
 pub struct Reader<'a> {
     connection: &'a Connection,
     path: &'a Path,
-}
-
-/// A run with all that people are shown of it. The environment is not part of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunRecord {
-    /// Its number.
-    pub id: RunId,
-    /// Its state, counts and policy.
-    pub run: Run,
-    /// When it was stored.
-    pub created_at: Timestamp,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-    /// The program and its arguments.
-    pub command: Vec<Vec<u8>>,
-    /// The folder it runs in.
-    pub cwd: Vec<u8>,
-    /// Its name.
-    pub name: Option<String>,
-    /// The run whose ending it follows.
-    pub parent: Option<RunId>,
-    /// The hook that follows its ending.
-    pub hook: Option<RunId>,
-    /// What became of it.
-    pub result: Option<RunResult>,
-}
-
-/// An attempt as people are shown it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptRecord {
-    /// Its number.
-    pub number: AttemptNumber,
-    /// When it was started.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// The command's pid, once it is known.
-    pub pid: Option<i32>,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// The delay planned after it, when the run was retried.
-    pub retry_delay_ms: Option<i64>,
 }
 
 /// What an attempt needs to be started.
@@ -105,7 +63,7 @@ impl Store {
 }
 
 const RECORD: &str = "id, created_at, finished_at, command, cwd, name, parent_id, hook_id, \
-     error, return_value";
+     error, return_value, priority, pool, lock";
 
 impl<'a> Reader<'a> {
     pub(super) fn new(connection: &'a Connection, path: &'a Path) -> Self {
@@ -197,6 +155,40 @@ impl<'a> Reader<'a> {
         )
     }
 
+    /// The earliest deadline of a waiting run.
+    pub fn next_deadline(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.one(
+            "SELECT min(deadline_at) FROM run WHERE state = 'waiting' AND due_at IS NOT NULL \
+             AND deadline_at IS NOT NULL",
+            |row| row::time(row, 0),
+        )
+    }
+
+    /// The waiting runs whose deadline has passed at `now`.
+    pub fn past_deadline(&self, now: Timestamp, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.rows(
+            "SELECT id FROM run WHERE state = 'waiting' AND due_at IS NOT NULL \
+             AND deadline_at IS NOT NULL AND deadline_at <= ?1 ORDER BY deadline_at LIMIT ?2",
+            params![now.millis(), limit as i64],
+            |row| row.get(0).map(RunId),
+        )
+    }
+
+    /// The failed runs that are no hooks, of this name if there is one, with ids above `after`.
+    pub fn failed(
+        &self,
+        name: Option<&str>,
+        after: RunId,
+        limit: usize,
+    ) -> Result<Vec<RunId>, StoreError> {
+        self.rows(
+            "SELECT id FROM run WHERE state = 'failed' AND finished_at IS NOT NULL AND id > ?1 \
+             AND parent_id IS NULL AND (?2 IS NULL OR name = ?2) ORDER BY id LIMIT ?3",
+            params![after.0, name, limit as i64],
+            |row| row.get(0).map(RunId),
+        )
+    }
+
     /// The earliest ending of a finished run.
     pub fn oldest_ending(&self) -> Result<Option<Timestamp>, StoreError> {
         self.one(
@@ -245,12 +237,11 @@ impl<'a> Reader<'a> {
         );
         self.rows(&sql, [], |row| {
             let policy: String = row.get(3)?;
-            let policy: Option<Policy> = serde_json::from_str(&policy).ok();
             Ok(OpenAttempt {
                 run: RunId(row.get(0)?),
                 attempt: AttemptNumber(row.get(1)?),
                 canceled: row.get(2)?,
-                grace: policy.map_or(Duration::ZERO, |policy| policy.grace),
+                policy: serde_json::from_str(&policy).unwrap_or_default(),
                 file: row.get(4)?,
                 shim: row::identity(row, 5)?,
             })
@@ -370,6 +361,9 @@ fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         name: row.get(at + 5)?,
         parent: row.get::<_, Option<_>>(at + 6)?.map(RunId),
         hook: row.get::<_, Option<_>>(at + 7)?.map(RunId),
+        priority: row.get(at + 10)?,
+        pool: row.get(at + 11)?,
+        lock: row.get(at + 12)?,
         result,
     })
 }

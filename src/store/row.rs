@@ -3,15 +3,15 @@
 use rusqlite::types::Type;
 use rusqlite::{Result, Row};
 
-use crate::model::{AttemptNumber, Note, Outcome, Reason, Run, State, Timestamp};
+use crate::model::{AttemptNumber, Outcome, Reason, Run, State, Timestamp};
 use crate::sys::identity::ProcessIdentity;
 
 /// The columns that [`run`] reads, in its order.
 pub const RUN: &str = "state, reason, open_attempt, attempts, failures, due_at, delay_ms, seed, \
-     policy, on_complete IS NOT NULL";
+     policy, on_complete IS NOT NULL, snoozes, deadline_at";
 
 /// How many columns [`RUN`] has.
-pub const RUN_WIDTH: usize = 10;
+pub const RUN_WIDTH: usize = 12;
 
 /// The run of the columns [`RUN`].
 pub fn run(row: &Row<'_>) -> Result<Run> {
@@ -23,6 +23,8 @@ pub fn run(row: &Row<'_>) -> Result<Run> {
         policy: serde_json::from_str(&policy).map_err(|error| unreadable(8, error))?,
         seed: row.get::<_, i64>(7)? as u64,
         has_hook: row.get(9)?,
+        snoozes: row.get(10)?,
+        deadline_at: time(row, 11)?,
     })
 }
 
@@ -63,23 +65,6 @@ pub fn state_word(state: &State) -> &'static str {
     }
 }
 
-/// The word for a note in the column `kind` of the history.
-pub fn note_word(note: Note) -> &'static str {
-    match note {
-        Note::Enqueued => "enqueued",
-        Note::Started => "started",
-        Note::AttemptFailed => "attempt_failed",
-        Note::NeverStarted => "never_started",
-        Note::Interrupted => "interrupted",
-        Note::Succeeded => "succeeded",
-        Note::Failed => "failed",
-        Note::Canceled => "canceled",
-        Note::AttemptClosed => "attempt_closed",
-        Note::Released => "released",
-        Note::Rescheduled => "rescheduled",
-    }
-}
-
 /// The time in column `at`.
 pub fn time(row: &Row<'_>, at: usize) -> Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(at)?.map(Timestamp::from_millis))
@@ -105,7 +90,7 @@ pub fn identity(row: &Row<'_>, at: usize) -> Result<ProcessIdentity> {
     })
 }
 
-fn unreadable(
+pub(super) fn unreadable(
     column: usize,
     error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> rusqlite::Error {

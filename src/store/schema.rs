@@ -4,7 +4,7 @@
 pub const APPLICATION_ID: i64 = 0x7265_7472;
 
 /// The steps from an empty file to the newest layout; `user_version` counts those that are done.
-pub const MIGRATIONS: &[&str] = &[FIRST];
+pub const MIGRATIONS: &[&str] = &[FIRST, POLICIES];
 
 /// The newest layout that this program knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -105,4 +105,25 @@ CREATE TABLE event (
 CREATE TABLE trash (
     name TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Deadlines, decisions, and why things happened.
+const POLICIES: &str = "
+-- No attempt starts from then on.
+ALTER TABLE run ADD COLUMN deadline_at INTEGER;
+-- Since the last retry by hand, as failures are.
+ALTER TABLE run ADD COLUMN snoozes INTEGER NOT NULL DEFAULT 0;
+-- What a decision may change.
+ALTER TABLE run ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE run ADD COLUMN pool TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE run ADD COLUMN lock TEXT;
+CREATE INDEX run_deadline ON run (deadline_at)
+    WHERE state = 'waiting' AND due_at IS NOT NULL AND deadline_at IS NOT NULL;
+
+-- Who said whether the run goes on, and who said when.
+ALTER TABLE event ADD COLUMN why TEXT;
+ALTER TABLE event ADD COLUMN wait_by TEXT;
+-- What was not understood.
+ALTER TABLE event ADD COLUMN detail TEXT;
+ALTER TABLE event ADD COLUMN hook_id INTEGER;
 ";

@@ -9,8 +9,8 @@ use crate::model::{Note, RunId, Spec, Start, Timestamp};
 use crate::sys::failpoint;
 
 use super::error::StoreError;
+use super::history::{Line, append};
 use super::open::Store;
-use super::pass::note;
 
 /// What `submit` gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,13 +89,14 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
     };
     let held = new.parent.as_ref().is_some_and(|parent| parent.open);
     let due = (!held).then_some(due);
+    let deadline = spec.policy.deadline.map(|limit| new.now.plus(limit));
     let policy = serde_json::to_string(&spec.policy)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     connection
         .prepare_cached(
             "INSERT INTO run (state, due_at, delay_ms, created_at, seed, policy, command, cwd, \
-             umask, environment_id, stdin_id, name, on_complete, parent_id, parent_result) \
-             VALUES ('waiting', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             umask, environment_id, stdin_id, name, on_complete, parent_id, parent_result, deadline_at) \
+             VALUES ('waiting', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             due.map(Timestamp::millis),
@@ -112,9 +113,14 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
             spec.on_complete,
             new.parent.as_ref().map(|parent| parent.id.0),
             new.parent.as_ref().map(|parent| parent.result),
+            deadline.map(Timestamp::millis),
         ])?;
     let id = RunId(connection.last_insert_rowid());
-    note(connection, id, new.now, Note::Enqueued, None, due)?;
+    let line = Line {
+        due,
+        ..Line::new(new.now, Note::Enqueued)
+    };
+    append(connection, id, line)?;
     Ok(id)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueHint, builder::OsStringValueParser, builder::TypedValueParser};
 
-use crate::model::{Backoff, Budget, Policy, Timestamp};
+use crate::model::{Backoff, Budget, Policy, Rules, Timestamp};
 
 use super::values::{base, count, duration, jitter, positive, time, variable};
 
@@ -180,9 +180,12 @@ impl RetryArgs {
                 base: self.base,
                 max: self.max_backoff,
                 jitter: self.jitter,
+                delays: Vec::new(),
             },
             timeout: self.timeout.filter(|limit| !limit.is_zero()),
             grace: self.grace,
+            deadline: None,
+            rules: Rules::default(),
         }
     }
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::cli::client::Service;
 use crate::cli::out::escape_text;
-use crate::model::{Reason, RunId, RunResult, State, Timestamp};
-use crate::store::{AttemptRecord, RunRecord};
+use crate::model::{AttemptRecord, Reason, RunId, RunRecord, RunResult, State, Timestamp};
 
 use super::Style;
 use super::words::{clock_time, command, moment, outcome, span};

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use crate::cli::out::escape_text;
-use crate::model::{State, Timestamp};
-use crate::store::RunRecord;
+use crate::model::{RunRecord, State, Timestamp};
 
 use super::Style;
 use super::words::{ago, command, span};

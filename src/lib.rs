@@ -34,3 +34,4 @@ pub mod model;
 pub mod shim;
 pub mod store;
 pub mod sys;
+pub mod text;

@@ -6,7 +6,9 @@ use clap::{ArgGroup, Args};
 
 use crate::model::{RunId, Status};
 
-use super::values::{duration, run_id, status};
+use crate::text::duration;
+
+use super::values::{run_id, status};
 
 /// Wait until runs have ended
 ///

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::values::{duration, positive};
+use crate::text::duration;
+
+use super::values::positive;
 
 /// Serve the database: start what is due, settle what has ended
 ///

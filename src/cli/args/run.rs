@@ -8,7 +8,9 @@ use clap::{ArgGroup, Args, ValueHint, builder::OsStringValueParser, builder::Typ
 
 use crate::model::{Backoff, Budget, Policy, Rules, Timestamp};
 
-use super::values::{base, count, duration, jitter, positive, time, variable};
+use crate::text::{duration, time};
+
+use super::values::{base, count, jitter, positive, variable};
 
 /// Store a command and have it run until it succeeds
 ///

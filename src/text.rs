@@ -1,0 +1,110 @@
+//! Values that come as text, from the command line or from a decision: durations, times, patterns.
+
+use std::time::Duration;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::model::Timestamp;
+
+/// No duration may be longer: a hundred years of 365 days.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// A compiled pattern may take this much memory, in bytes.
+const PATTERN_MAX: usize = 1024 * 1024;
+
+/// A duration: a bare number is seconds, else numbers with units as in `250ms` or `1h 30m`.
+/// Errors: negative, not finite, too long, or with the units month and year, of which nobody
+/// knows how long they are and one is a typing error away from a minute.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let bare = text.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let parsed = match text.parse::<f64>() {
+        Ok(seconds) if bare => Duration::try_from_secs_f64(seconds).ok(),
+        Ok(_) => return Err("it must be a positive number, or one with a unit".to_owned()),
+        Err(_) => Some(with_units(text)?),
+    };
+    match parsed {
+        Some(duration) if duration <= LONGEST => Ok(duration),
+        Some(_) | None => Err("longer than 100 years".to_owned()),
+    }
+}
+
+fn with_units(text: &str) -> Result<Duration, String> {
+    let units = text.split(|c: char| !c.is_alphabetic());
+    for unit in units {
+        if matches!(
+            unit,
+            "M" | "month" | "months" | "y" | "yr" | "year" | "years"
+        ) {
+            return Err(format!(
+                "the unit {unit} is not exact; m is minutes, and longer times are given in d or w"
+            ));
+        }
+    }
+    humantime::parse_duration(text).map_err(|_| {
+        "it must be a number of seconds, or one with a unit such as 250ms, 90s or 1h 30m".to_owned()
+    })
+}
+
+/// A time as RFC 3339 has it, with its offset from UTC.
+pub fn time(text: &str) -> Result<Timestamp, String> {
+    let parsed: Result<jiff::Timestamp, _> = text.parse();
+    parsed
+        .map(|at| Timestamp::from_millis(at.as_millisecond()))
+        .map_err(|_| "it must be a time such as 2026-01-31T23:59:59+01:00".to_owned())
+}
+
+/// A regular expression over bytes: `^` and `$` match at line ends too, `.` is any byte but a line
+/// end. Errors: it is none, or takes too much memory; in words.
+pub fn pattern(text: &str) -> Result<Regex, String> {
+    RegexBuilder::new(text)
+        .unicode(false)
+        .multi_line(true)
+        .size_limit(PATTERN_MAX)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => "it takes too much memory".to_owned(),
+            other => {
+                let text = other.to_string();
+                let last = text.lines().last().unwrap_or_default();
+                last.trim_start_matches("error: ").to_owned()
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_number_is_seconds_and_units_are_exact() {
+        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("1e9"), Ok(Duration::from_secs(1_000_000_000)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for wrong in [
+            "-1", "nan", "inf", "1M", "2 months", "1y", "1e999", "", "x", "5e9", "-5s",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_needs_its_offset() {
+        let at = time("2026-01-31T23:59:59+01:00").unwrap();
+        assert_eq!(at, time("2026-01-31T22:59:59Z").unwrap());
+        assert!(time("2026-01-31T23:59:59").is_err());
+        assert!(time("tomorrow").is_err());
+    }
+
+    #[test]
+    fn a_pattern_looks_at_bytes_and_lines() {
+        let found = |text: &str, bytes: &[u8]| pattern(text).unwrap().is_match(bytes);
+        assert!(found("^fatal:.*disk", b"a\xff\nfatal: \xfe disk\n"));
+        assert!(found("(?i)grün", "grün".as_bytes()));
+        assert!(!found("^disk", b"a disk"));
+        assert!(pattern("(").unwrap_err().contains("unclosed"));
+        assert!(pattern("a{1000}{1000}{1000}").is_err());
+    }
+}

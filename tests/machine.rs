@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use retrier::model::{
     AttemptChange, AttemptNumber, Budget, Event, HookChange, Outcome, Policy, Reason, Refusal, Run,
-    State, Testimony, Timestamp, Transition, next,
+    State, Timestamp, Transition, next,
 };
 
 use crate::support::assert_generated;
@@ -72,7 +72,7 @@ fn events() -> Vec<(String, Event)> {
                     at: NOW,
                     attempt,
                     outcome,
-                    testimony: Testimony::default(),
+                    testimony: Box::default(),
                 },
             ));
         }
@@ -218,7 +218,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => at.clone().prop_map(|at| Event::Start { at }),
         4 => (at.clone(), attempt.clone(), any_outcome()).prop_map(|(at, attempt, outcome)| {
-            Event::Ended { at, attempt, outcome, testimony: Testimony::default() }
+            Event::Ended { at, attempt, outcome, testimony: Box::default() }
         }),
         1 => (at.clone(), attempt).prop_map(|(at, attempt)| Event::NeverStarted { at, attempt }),
         1 => at.clone().prop_map(|at| Event::Cancel { at }),
@@ -322,7 +322,7 @@ proptest! {
             let attempt = run.state.open_attempt().expect("it was claimed");
             let outcome = Outcome::Exit { code: 1 };
             let ended = next(&run, &Event::Ended {
-                at, attempt, outcome, testimony: Testimony::default(),
+                at, attempt, outcome, testimony: Box::default(),
             });
             run = after(&run, &ended.expect("it was open"));
         }

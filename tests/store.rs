@@ -6,9 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 
-use retrier::model::{
-    Environment, Event, Outcome, Policy, RunId, Spec, Start, Testimony, Timestamp, next,
-};
+use retrier::model::{Environment, Event, Outcome, Policy, RunId, Spec, Start, Timestamp, next};
 use retrier::store::{Access, Facts, Filter, Folder, Store, StoreError};
 use retrier::sys::identity::World;
 use rusqlite::Connection;
@@ -96,7 +94,7 @@ fn the_same_answer_is_applied_once() {
         at: NOW,
         attempt,
         outcome,
-        testimony: Testimony::default(),
+        testimony: Box::default(),
     };
     let end = next(&running, &ended).expect("it is open");
     for expected in [true, false, false] {

@@ -118,7 +118,7 @@ fn event(finding: &Finding, at: Timestamp) -> Event {
             at,
             attempt,
             outcome: crate::model::Outcome::Lost,
-            testimony: crate::model::Testimony::default(),
+            testimony: Box::default(),
         },
     }
 }

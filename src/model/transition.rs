@@ -25,7 +25,7 @@ pub enum Event {
         /// How.
         outcome: Outcome,
         /// What else is said of it.
-        testimony: Testimony,
+        testimony: Box<Testimony>,
     },
     /// A claimed attempt provably never ran its command.
     NeverStarted {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::model::{Outcome, Testimony, Timestamp};
+use crate::model::{Outcome, Timestamp};
 use crate::sys::files::{append_private, make_private_dirs, remove_if_there, set_umask};
 use crate::sys::process::{Exit, Reaped};
 use crate::sys::signal::SIGCHLD;
@@ -252,7 +252,7 @@ impl<'a> Attempt<'a> {
             outcome,
             stdout_len,
             leftover,
-            testimony: Testimony::default(),
+            testimony: Box::default(),
         })
     }
 }

@@ -51,7 +51,7 @@ pub struct Ending {
     pub leftover: bool,
     /// What else is said of it.
     #[serde(default)]
-    pub testimony: Testimony,
+    pub testimony: Box<Testimony>,
 }
 
 /// The last stage of one attempt.
@@ -162,7 +162,7 @@ mod tests {
             outcome: Outcome::Spawn { code: 127, error },
             stdout_len: u64::MAX,
             leftover: false,
-            testimony: Testimony::default(),
+            testimony: Box::default(),
         }));
         let encoded = encode(&spawn).unwrap();
         assert_eq!(encoded.len(), SIZE);

@@ -20,6 +20,7 @@ mod hooks;
 mod looking;
 mod machine;
 mod outcomes;
+mod precedence;
 mod store;
 mod submit;
 mod tidy;

@@ -115,21 +115,26 @@ fn run(state: State, budget: Budget, has_hook: bool) -> Run {
 #[test]
 fn the_table_of_next_is_the_golden_one() {
     let budgets = [
-        ("retries left", Budget::Failures(4)),
-        ("last attempt", Budget::Failures(1)),
-        ("for ever", Budget::Forever),
+        ("retries left", Budget::Failures(4), None),
+        ("last attempt", Budget::Failures(1), None),
+        ("for ever", Budget::Forever, None),
+        ("at its deadline", Budget::Failures(4), Some(NOW)),
     ];
     let mut table = String::from(
         "# What the state machine answers: every state, every event. Times count from now, in\n\
          # milliseconds; the run has made one charged failure, and its second attempt is or was\n\
          # the last. A line is: budget, hook | state | event -> answer.\n",
     );
-    for (budget_name, budget) in budgets {
+    for (budget_name, budget, deadline_at) in budgets {
         for has_hook in [false, true] {
             let hook = if has_hook { "hook" } else { "no hook" };
             for (state_name, state) in states() {
                 for (event_name, event) in events() {
-                    let answer = next(&run(state.clone(), budget, has_hook), &event);
+                    let run = Run {
+                        deadline_at,
+                        ..run(state.clone(), budget, has_hook)
+                    };
+                    let answer = next(&run, &event);
                     let answer = answer.map_or_else(|refusal| words(refusal).to_owned(), line);
                     table += &format!(
                         "{budget_name}, {hook} | {state_name} | {event_name} -> {answer}\n"
@@ -223,14 +228,23 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => (at.clone(), attempt).prop_map(|(at, attempt)| Event::NeverStarted { at, attempt }),
         1 => at.clone().prop_map(|at| Event::Cancel { at }),
         1 => at.clone().prop_map(|at| Event::Release { at }),
-        1 => at.prop_map(|at| Event::ClockSet { at }),
+        1 => at.clone().prop_map(|at| Event::ClockSet { at }),
+        1 => at.clone().prop_map(|at| Event::Deadline { at }),
+        1 => (at, 0u64..1_000).prop_map(|(at, seconds)| Event::Retry {
+            at,
+            delay: Duration::from_secs(seconds),
+        }),
     ]
 }
 
 fn any_new_run() -> impl Strategy<Value = Run> {
     let budget = prop_oneof![(0u32..4).prop_map(Budget::Failures), Just(Budget::Forever)];
-    (budget, any::<u64>(), any::<bool>(), any::<bool>()).prop_map(|(budget, seed, hook, held)| {
+    let deadline = prop::option::of((0u64..200_000_000).prop_map(Duration::from_millis));
+    let flags = (any::<bool>(), any::<bool>());
+    (budget, deadline, any::<u64>(), flags).prop_map(|(budget, deadline, seed, (hook, held))| {
         let mut new = run(State::Held, budget, hook);
+        new.policy.deadline = deadline;
+        new.deadline_at = deadline.map(|limit| Timestamp::from_millis(0).plus(limit));
         if !held {
             new.state = State::Waiting {
                 due: Timestamp::from_millis(0),
@@ -249,8 +263,9 @@ fn any_new_run() -> impl Strategy<Value = Run> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Final states absorb, attempts never pass the budget, a claim comes only out of waiting,
-    /// nothing starts after a cancel, stale events are ignored, hooks are enqueued once.
+    /// Final states absorb all but a retry by hand, attempts never pass the budget, a claim comes
+    /// only out of waiting and before the deadline, nothing starts after a cancel, stale events
+    /// are ignored, hooks are enqueued once for each ending.
     #[test]
     fn no_sequence_of_events_breaks_the_rules(
         new in any_new_run(),
@@ -267,11 +282,18 @@ proptest! {
                     (&run.state, &then.state),
                     (State::Canceled { open: Some(_) }, State::Canceled { open: None })
                 );
-                prop_assert!(canceled, "{:?} left by {:?}", run.state, event);
+                let retried = matches!(event, Event::Retry { .. })
+                    && matches!(run.state, State::Failed { .. } | State::Canceled { open: None })
+                    && matches!(then.state, State::Waiting { .. });
+                prop_assert!(canceled || retried, "{:?} left by {:?}", run.state, event);
+                if retried {
+                    prop_assert_eq!((then.failures, then.snoozes, then.attempts), (0, 0, run.attempts));
+                    hooks = 0;
+                }
             }
             if let AttemptChange::Open(attempt) = transition.attempt {
                 let due = matches!(&run.state, State::Waiting { due, .. }
-                    if matches!(event, Event::Start { at } if *due <= at));
+                    if matches!(event, Event::Start { at } if *due <= at && !run.is_past(at)));
                 prop_assert!(due, "claimed out of {:?}", run.state);
                 prop_assert_eq!(attempt.0, run.attempts + 1, "attempts have a gap");
                 opened.insert(attempt);
@@ -296,15 +318,19 @@ proptest! {
     }
 
     /// Twice the same event is once: the second time it is refused, or it finds the run due for
-    /// the very thing once more, which only a cancel, an end and a release never do.
+    /// the very thing once more, which only a retry to a later time does, with the same answer.
     #[test]
     fn twice_is_once(new in any_new_run(), events in prop::collection::vec(any_event(), 0..40)) {
         let mut run = new;
         for event in events {
             let Ok(transition) = next(&run, &event) else { continue };
             run = after(&run, &transition);
-            let again = next(&run, &event);
-            prop_assert!(again.is_err(), "{event:?} twice: {again:?}");
+            match next(&run, &event) {
+                Ok(again) if matches!(event, Event::Retry { .. }) => {
+                    prop_assert_eq!(&again.state, &run.state);
+                }
+                again => prop_assert!(again.is_err(), "{event:?} twice: {again:?}"),
+            }
         }
     }
 

@@ -107,11 +107,11 @@ fn settle(
             cost,
             why,
         } => {
-            let note = match (cost, outcome) {
-                (Cost::Failure, Outcome::Lost) => Note::Lost,
-                (Cost::Failure, _) => Note::AttemptFailed,
-                (Cost::Snooze, _) => Note::Snoozed,
-                (Cost::Nothing, _) => Note::Interrupted,
+            let note = match cost {
+                Cost::Failure if *outcome == Outcome::Lost => Note::Lost,
+                Cost::Failure => Note::AttemptFailed,
+                Cost::Snooze => Note::Snoozed,
+                Cost::Nothing => Note::Interrupted,
             };
             let charged = |kind| u32::from(cost == kind);
             Transition {

@@ -263,7 +263,7 @@ fn choice(rules: &Rules, outcome: &Outcome, said: &Testimony) -> Choice {
     };
     match &rules.retry_on {
         Some(listed) if listed.contain(outcome) => Choice::Retried(By::RetryOn),
-        _ if said.retry_if => Choice::Retried(By::RetryIf),
+        Some(_) | None if said.retry_if => Choice::Retried(By::RetryIf),
         Some(_) if by_command => Choice::Stopped(By::RetryOn),
         None if by_command && !rules.retry_if.is_empty() => Choice::Stopped(By::RetryIf),
         Some(_) | None => Choice::Retried(By::Budget),

@@ -19,6 +19,7 @@ mod harness;
 mod hooks;
 mod looking;
 mod machine;
+mod migration;
 mod outcomes;
 mod precedence;
 mod store;

@@ -94,7 +94,84 @@ pub fn is_ignored(number: i32) -> bool {
     }
 }
 
-/// The name of signal `number`, such as `SIGKILL`.
-pub fn name(number: i32) -> Option<&'static str> {
-    Signal::try_from(number).ok().map(Signal::as_str)
+/// The name of signal `number`, such as `SIGKILL` or `SIGRTMIN+3`.
+pub fn name(number: i32) -> Option<String> {
+    if let Ok(signal) = Signal::try_from(number) {
+        return Some(signal.as_str().to_owned());
+    }
+    let above = number.checked_sub(libc::SIGRTMIN())?;
+    match above {
+        0 => Some("SIGRTMIN".to_owned()),
+        1.. if number <= libc::SIGRTMAX() => Some(format!("SIGRTMIN+{above}")),
+        _ => None,
+    }
+}
+
+/// The number of the signal with this name, in any case, with or without its `SIG`. A real-time
+/// signal counts from either end, as in `RTMIN+3` and `RTMAX-11`.
+pub fn number(name: &str) -> Option<i32> {
+    let name = name.to_ascii_uppercase();
+    let bare = name.strip_prefix("SIG").unwrap_or(&name);
+    let real_time = bare.strip_prefix("RTMIN").or(bare.strip_prefix("RTMAX"));
+    let Some(distance) = real_time else {
+        let signal: Signal = format!("SIG{bare}").parse().ok()?;
+        return Some(signal as i32);
+    };
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    let (from, sign) = if bare.starts_with("RTMIN") {
+        (first, '+')
+    } else {
+        (last, '-')
+    };
+    if distance.is_empty() {
+        return Some(from);
+    }
+    let digits = distance.strip_prefix(sign)?;
+    // A sign of its own would be read as a part of the number.
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let distance: i32 = digits.parse().ok()?;
+    let number = if sign == '+' {
+        from.checked_add(distance)?
+    } else {
+        from.checked_sub(distance)?
+    };
+    (first..=last).contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back_to_its_number() {
+        let all = (1..=31).chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
+        for own in all {
+            let word = name(own).unwrap();
+            assert_eq!(number(&word), Some(own), "{word}");
+            let bare = word.trim_start_matches("SIG").to_lowercase();
+            assert_eq!(number(&bare), Some(own), "{bare}");
+        }
+        for none in [-1, 0, 32, 33, 65, i32::MIN, i32::MAX] {
+            assert_eq!(name(none), None, "{none}");
+        }
+        assert_eq!(number("SIGRTMAX-30"), number("RTMIN"));
+        for wrong in [
+            "",
+            "SIG",
+            "SIGSIGHUP",
+            "FOO",
+            "9",
+            "RTMIN-1",
+            "RTMAX+1",
+            "RTMIN+31",
+            "RTMIN++1",
+            "RTMIN3",
+            "SIGRTMIN+",
+            "RTMAX-99999999999",
+        ] {
+            assert_eq!(number(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ mod machine;
 mod migration;
 mod outcomes;
 mod precedence;
+mod policies;
 mod store;
 mod submit;
 mod tidy;

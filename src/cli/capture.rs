@@ -6,10 +6,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::model::{Environment, Spec, Start};
+use crate::clock;
+use crate::model::{Environment, Spec, Start, Timestamp};
 use crate::sys::files::{arguments_max, current_umask, own_user};
 use crate::sys::spawn::{path_bytes, resolve};
 
@@ -49,6 +51,13 @@ pub fn spec(args: &RunArgs) -> anyhow::Result<Spec> {
     if !args.no_check {
         check_command(&command, &environment, &cwd)?;
     }
+    let policy = args.retries.policy()?;
+    let start = match (args.delay, args.at) {
+        (Some(delay), _) => Start::After(delay),
+        (None, Some(at)) => Start::At(at),
+        (None, None) => Start::Now,
+    };
+    check_start(start, policy.deadline, clock::now())?;
     let stdin = args.stdin.as_deref().map(stdin).transpose()?;
     Ok(Spec {
         command,
@@ -57,14 +66,26 @@ pub fn spec(args: &RunArgs) -> anyhow::Result<Spec> {
         umask: current_umask(),
         stdin,
         name: args.name.clone(),
-        policy: args.retries.policy(),
-        start: match (args.delay, args.at) {
-            (Some(delay), _) => Start::After(delay),
-            (None, Some(at)) => Start::At(at),
-            (None, None) => Start::Now,
-        },
+        policy,
+        start,
         on_complete: args.on_complete.clone().map(OsString::into_vec),
     })
+}
+
+/// Refuses a run that would fail without an attempt.
+fn check_start(start: Start, deadline: Option<Duration>, now: Timestamp) -> anyhow::Result<()> {
+    let wait = match start {
+        Start::Now => Duration::ZERO,
+        Start::After(delay) => delay,
+        Start::At(at) => at.since(now),
+    };
+    if deadline.is_none_or(|deadline| wait < deadline) {
+        return Ok(());
+    }
+    let failure = Failure::new(code::USAGE, "the run would start at or beyond its deadline");
+    bail!(failure.hint(
+        "--deadline counts from now, and RETRIER_DEFAULT_DEADLINE stands for it where it is not given"
+    ))
 }
 
 fn command(args: &RunArgs) -> Vec<Vec<u8>> {

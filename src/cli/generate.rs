@@ -5,18 +5,18 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Context;
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::args::Cli;
+use super::args;
 use super::failure::code;
 
 /// The completion script of `shell`.
 pub fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "retrier", &mut script);
+    clap_complete::generate(shell, &mut args::command(), "retrier", &mut script);
     script
 }
 
@@ -31,7 +31,7 @@ pub(super) fn write_man_pages(dir: &Path) -> anyhow::Result<u8> {
 
 /// The manual pages, each with the name of its file: one of the program, one per verb.
 pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut program = Cli::command().disable_help_subcommand(true);
+    let mut program = args::command().disable_help_subcommand(true);
     program.build();
     let mut pages = Vec::new();
     collect(&program, &mut pages)?;

@@ -25,8 +25,6 @@ mod waiting;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::shim::program;
 
 use args::{Cli, Verb};
@@ -42,7 +40,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     {
         return shim(&arguments[2..]);
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match args::parse(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

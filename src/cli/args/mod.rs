@@ -1,18 +1,23 @@
 //! The command line, as clap derives it: every value is parsed here, and nowhere else.
 
 mod act;
+mod conditions;
 mod daemon;
+mod defaults;
 mod look;
+mod policy;
 mod run;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use act::{CancelArgs, CleanupArgs, WaitArgs};
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
 pub use look::{CompletionsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
+pub use policy::RetryArgs;
 pub use run::RunArgs;
 
 /// Run a command so that it is not lost: stored, retried with backoff, its result kept.
@@ -64,4 +69,16 @@ pub enum Verb {
     Completions(CompletionsArgs),
     #[command(hide = true)]
     Man(ManArgs),
+}
+
+/// The command line as it is parsed, completed and described.
+pub fn command() -> Command {
+    Cli::command().mut_subcommands(defaults::shown)
+}
+
+/// Parses `arguments`, the program's own name first. Errors: wrong usage; or that help was asked
+/// for, which is printed the same way.
+pub fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
 }

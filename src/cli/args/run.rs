@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueHint, builder::OsStringValueParser, builder::TypedValueParser};
 
-use crate::model::{Backoff, Budget, Policy, Rules, Timestamp};
+use crate::model::Timestamp;
 
 use crate::text::{duration, time};
 
-use super::values::{base, count, jitter, positive, variable};
+use super::policy::RetryArgs;
+use super::values::variable;
 
 /// Store a command and have it run until it succeeds
 ///
 /// Prints the run's id once it is on stable storage, and returns. A daemon, started when there is
 /// none, runs the command in this folder with this environment and umask, and retries it after a
-/// backoff until it exits with 0 or has failed too often.
+/// backoff until it succeeds, has failed too often, or its rules say so.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "retrier run [OPTIONS] -- COMMAND [ARG]...\n       \
@@ -101,93 +102,4 @@ pub struct RunArgs {
     /// Print JSON: the id, or with --wait the run as `status --json` does
     #[arg(long, help_heading = "Afterwards", conflicts_with = "stream")]
     pub json: bool,
-}
-
-/// When and how often it is retried, and how long an attempt may take.
-#[derive(Debug, Args)]
-pub struct RetryArgs {
-    /// Retry it N times, so that it is attempted N+1 times at the most [default: 4]
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, visible_alias = "retries", help_heading = "Retries",
-          conflicts_with_all = ["max_attempts", "forever"])]
-    pub max_failures: Option<u32>,
-
-    /// Attempt it N times in all at the most
-    #[arg(long, value_name = "N", visible_alias = "attempts", help_heading = "Retries",
-          value_parser = positive, allow_negative_numbers = true, conflicts_with = "forever")]
-    pub max_attempts: Option<u32>,
-
-    /// Retry it until it succeeds
-    #[arg(long, help_heading = "Retries")]
-    pub forever: bool,
-
-    /// The exponential term before the first retry [default: 250ms; 0 with --constant or --linear]
-    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
-    pub initial_backoff: Option<Duration>,
-
-    /// The factor of the exponential term from one retry to the next
-    #[arg(long, value_name = "F", value_parser = base, default_value = "2",
-          help_heading = "Retries")]
-    pub base: f64,
-
-    /// Wait D more before every retry
-    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
-    pub constant: Option<Duration>,
-
-    /// Wait n times D more before retry n
-    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
-    pub linear: Option<Duration>,
-
-    /// Wait no longer than D
-    #[arg(long, value_name = "D", value_parser = duration, default_value = "24h",
-          help_heading = "Retries")]
-    pub max_backoff: Duration,
-
-    /// Multiply each wait by a random factor from 1-F to 1+F
-    #[arg(long, value_name = "F", value_parser = jitter, default_value = "0.5",
-          help_heading = "Retries")]
-    pub jitter: f64,
-
-    /// End an attempt that runs longer than D; 0 is no limit
-    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
-    pub timeout: Option<Duration>,
-
-    /// The time between SIGTERM and SIGKILL when an attempt is ended
-    #[arg(long, value_name = "D", value_parser = duration, default_value = "10s",
-          help_heading = "Time")]
-    pub grace: Duration,
-}
-
-impl RetryArgs {
-    /// The policy that these options mean.
-    pub fn policy(&self) -> Policy {
-        let attempts = self.max_attempts.map(|attempts| attempts - 1);
-        let failures = self.max_failures.or(attempts);
-        let other_terms = self.constant.is_some() || self.linear.is_some();
-        let defaults = Backoff::default();
-        let initial = if other_terms {
-            Duration::ZERO
-        } else {
-            defaults.initial
-        };
-        Policy {
-            budget: match failures {
-                _ if self.forever => Budget::Forever,
-                Some(failures) => Budget::Failures(failures),
-                None => Budget::Failures(Policy::MAX_FAILURES),
-            },
-            backoff: Backoff {
-                constant: self.constant.unwrap_or_default(),
-                linear: self.linear.unwrap_or_default(),
-                initial: self.initial_backoff.unwrap_or(initial),
-                base: self.base,
-                max: self.max_backoff,
-                jitter: self.jitter,
-                delays: Vec::new(),
-            },
-            timeout: self.timeout.filter(|limit| !limit.is_zero()),
-            grace: self.grace,
-            deadline: None,
-            rules: Rules::default(),
-        }
-    }
 }

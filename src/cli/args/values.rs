@@ -2,8 +2,14 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
 
 use crate::model::{RunId, Status};
+use crate::text::{self, duration};
+
+/// The waits of a list, one for each retry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delays(pub Vec<Duration>);
 
 /// A whole number, 0 included.
 pub fn count(text: &str) -> Result<u32, String> {
@@ -33,6 +39,49 @@ pub fn jitter(text: &str) -> Result<f64, String> {
         Ok(jitter) if (0.0..=1.0).contains(&jitter) => Ok(jitter),
         Ok(_) | Err(_) => Err("it must be a number from 0 to 1".to_owned()),
     }
+}
+
+/// Yes or no, in the words that people use for them.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" | "t" | "1" => Ok(true),
+        "false" | "no" | "off" | "n" | "f" | "0" => Ok(false),
+        _ => Err("it must be true or false".to_owned()),
+    }
+}
+
+/// A duration of at least a millisecond.
+pub fn lasting(text: &str) -> Result<Duration, String> {
+    let parsed = duration(text)?;
+    if parsed < Duration::from_millis(1) {
+        return Err("it must be longer than 0".to_owned());
+    }
+    Ok(parsed)
+}
+
+/// Durations with commas between them, at least one.
+pub fn delays(text: &str) -> Result<Delays, String> {
+    let parsed = text.split(',').map(|one| match one.trim() {
+        "" => Err("an element of it is empty".to_owned()),
+        one => duration(one).map_err(|error| format!("'{one}': {error}")),
+    });
+    parsed.collect::<Result<_, _>>().map(Delays)
+}
+
+/// A regular expression that [`text::pattern`] takes, as text.
+pub fn pattern(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("an empty one is found in everything".to_owned());
+    }
+    text::pattern(text).map(|_| text.to_owned())
+}
+
+/// A line for a shell that does something.
+pub fn line(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it must be a command".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A variable of the environment.

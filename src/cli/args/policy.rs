@@ -1,0 +1,270 @@
+//! The options of a policy, and what they mean together.
+//!
+//! They come in layers, each a [`RetryArgs`]: the command line, below it the variables of
+//! [`super::defaults`]. Start reading at [`RetryArgs::policy`].
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::failure::Failure;
+use crate::model::policy::Conditions;
+use crate::model::{Backoff, Budget, Policy, Rules};
+use crate::text::duration;
+
+use super::conditions::{conditions, successes};
+use super::defaults;
+use super::values::{
+    Delays, base, count, delays, jitter, lasting, line, pattern, positive, switch,
+};
+
+/// When and how often it is retried, and how long it may take. What is not given is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct RetryArgs {
+    /// How often.
+    #[command(flatten)]
+    pub budget: BudgetArgs,
+
+    /// After which waits.
+    #[command(flatten)]
+    pub waits: WaitsArgs,
+
+    /// Wait no longer than D [default: 24h]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
+    pub max_backoff: Option<Duration>,
+
+    /// Multiply each wait by a random factor from 1-F to 1+F [default: 0.5; 0 with --delays]
+    #[arg(long, value_name = "F", value_parser = jitter, help_heading = "Retries")]
+    pub jitter: Option<f64>,
+
+    /// Wait as long as the Retry-After of an HTTP response says, that a failed attempt has printed
+    /// with its headers (curl -i, wget -S)
+    #[arg(long, value_name = "BOOL", value_parser = switch, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = "Retries")]
+    pub retry_after: Option<bool>,
+
+    /// What becomes of an outcome.
+    #[command(flatten)]
+    pub rules: RuleArgs,
+
+    /// End an attempt that runs longer than D; 0 is no limit [default: 0]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
+    pub timeout: Option<Duration>,
+
+    /// End the run when it has not succeeded D after it was stored
+    #[arg(long, value_name = "D", value_parser = lasting, help_heading = "Time")]
+    pub deadline: Option<Duration>,
+
+    /// The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
+    pub grace: Option<Duration>,
+}
+
+/// How often it is retried: one of these at the most counts.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct BudgetArgs {
+    /// Retry it N times, so that it is attempted N+1 times at the most [default: 4]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, visible_alias = "retries", help_heading = "Retries",
+          conflicts_with_all = ["max_attempts", "forever"])]
+    pub max_failures: Option<u32>,
+
+    /// Attempt it N times in all at the most
+    #[arg(long, value_name = "N", visible_alias = "attempts", help_heading = "Retries",
+          value_parser = positive, allow_negative_numbers = true, conflicts_with = "forever")]
+    pub max_attempts: Option<u32>,
+
+    /// Retry it until it succeeds
+    #[arg(long, value_name = "BOOL", value_parser = switch, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = "Retries")]
+    pub forever: Option<bool>,
+}
+
+/// How long the waits are: the terms of a sum, or a list.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct WaitsArgs {
+    /// The exponential term before the first retry [default: 250ms; 0 with --constant or --linear]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
+    pub initial_backoff: Option<Duration>,
+
+    /// The factor of the exponential term from one retry to the next [default: 2]
+    #[arg(long, value_name = "F", value_parser = base, help_heading = "Retries")]
+    pub base: Option<f64>,
+
+    /// Wait D more before every retry
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
+    pub constant: Option<Duration>,
+
+    /// Wait n times D more before retry n
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
+    pub linear: Option<Duration>,
+
+    /// Wait as long as this list says, such as 1s,5s,30s; its last one repeats
+    #[arg(long, value_name = "D,D,...", value_parser = delays, help_heading = "Retries",
+          conflicts_with_all = ["initial_backoff", "base", "constant", "linear"])]
+    pub delays: Option<Delays>,
+}
+
+/// Which outcomes are a success, which are retried, and who decides it.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct RuleArgs {
+    /// The exit codes and signals that are a success, such as 0,24 or 0-3,SIGTERM [default: 0]
+    #[arg(long, value_name = "LIST", value_parser = successes, help_heading = "Conditions")]
+    pub success_codes: Option<Conditions>,
+
+    /// Retry these failures alone, such as 75,100-110,SIGKILL,spawn; one that timed out or was lost
+    /// is retried as well
+    #[arg(long, value_name = "LIST", value_parser = conditions, help_heading = "Conditions")]
+    pub retry_on: Option<Conditions>,
+
+    /// Never retry these failures, such as 2,64-78,SIGSEGV,timeout,spawn,lost
+    #[arg(long, value_name = "LIST", value_parser = conditions, help_heading = "Conditions")]
+    pub stop_on: Option<Conditions>,
+
+    /// Retry those failures alone of which the last 64 KiB of stdout or stderr match; may be given
+    /// again
+    #[arg(long, value_name = "REGEX", value_parser = pattern, help_heading = "Conditions")]
+    pub retry_if: Vec<String>,
+
+    /// Never retry a failure of which the last 64 KiB of stdout or stderr match; may be given again
+    #[arg(long, value_name = "REGEX", value_parser = pattern, help_heading = "Conditions")]
+    pub stop_if: Vec<String>,
+
+    /// Have /bin/sh run LINE after each failed attempt, to decide by a JSON on its stdout; the
+    /// run is on its stdin
+    #[arg(long, value_name = "LINE", value_parser = line,
+          help_heading = "Conditions")]
+    pub decide: Option<String>,
+}
+
+impl RetryArgs {
+    /// The policy that these options mean, and the variables where they say nothing. Errors: a
+    /// variable's value is wrong, or two of them contradict each other.
+    pub fn policy(&self) -> Result<Policy, Failure> {
+        Ok(self.clone().or(defaults::layer()?).meaning())
+    }
+
+    /// This layer, and the `lower` one where it says nothing.
+    fn or(self, lower: Self) -> Self {
+        Self {
+            budget: self.budget.or(lower.budget),
+            waits: self.waits.or(lower.waits),
+            max_backoff: self.max_backoff.or(lower.max_backoff),
+            jitter: self.jitter.or(lower.jitter),
+            retry_after: self.retry_after.or(lower.retry_after),
+            rules: self.rules.or(lower.rules),
+            timeout: self.timeout.or(lower.timeout),
+            deadline: self.deadline.or(lower.deadline),
+            grace: self.grace.or(lower.grace),
+        }
+    }
+
+    fn meaning(self) -> Policy {
+        let default = Policy::default();
+        Policy {
+            budget: self.budget.meaning(),
+            timeout: self.timeout.filter(|limit| !limit.is_zero()),
+            grace: self.grace.unwrap_or(default.grace),
+            deadline: self.deadline,
+            rules: self.rules.meaning(self.retry_after),
+            backoff: Backoff {
+                max: self.max_backoff.unwrap_or(default.backoff.max),
+                ..self.waits.meaning(self.jitter)
+            },
+        }
+    }
+}
+
+impl BudgetArgs {
+    /// A budget takes the place of a lower one whole.
+    fn or(self, lower: Self) -> Self {
+        let says_one = self.max_failures.is_some()
+            || self.max_attempts.is_some()
+            || self.forever == Some(true);
+        if says_one {
+            return self;
+        }
+        Self {
+            forever: self.forever.or(lower.forever),
+            ..lower
+        }
+    }
+
+    fn meaning(self) -> Budget {
+        let attempts = self.max_attempts.map(|attempts| attempts - 1);
+        match self.max_failures.or(attempts) {
+            _ if self.forever == Some(true) => Budget::Forever,
+            Some(failures) => Budget::Failures(failures),
+            None => Budget::Failures(Policy::MAX_FAILURES),
+        }
+    }
+}
+
+impl WaitsArgs {
+    /// A sum or a list takes the place of a lower one whole: a term that is not given is zero. The
+    /// base is no term, and stands beside those of any layer, but not beside a list.
+    fn or(self, lower: Self) -> Self {
+        let says_terms =
+            self.initial_backoff.is_some() || self.constant.is_some() || self.linear.is_some();
+        let base = self.base.or(lower.base);
+        if self.delays.is_some() {
+            return self;
+        }
+        if says_terms {
+            return Self { base, ..self };
+        }
+        let delays = lower.delays.filter(|_| self.base.is_none());
+        Self {
+            base,
+            delays,
+            ..lower
+        }
+    }
+
+    /// The backoff with these waits. A list is meant exactly, if nobody asks for a jitter.
+    fn meaning(self, jitter: Option<f64>) -> Backoff {
+        let default = Backoff::default();
+        let delays = self.delays.map_or(Vec::new(), |Delays(delays)| delays);
+        let exact = !delays.is_empty();
+        let initial = if exact || self.constant.is_some() || self.linear.is_some() {
+            Duration::ZERO
+        } else {
+            default.initial
+        };
+        Backoff {
+            constant: self.constant.unwrap_or_default(),
+            linear: self.linear.unwrap_or_default(),
+            initial: self.initial_backoff.unwrap_or(initial),
+            base: self.base.unwrap_or(default.base),
+            max: default.max,
+            jitter: jitter.unwrap_or(if exact { 0.0 } else { default.jitter }),
+            delays,
+        }
+    }
+}
+
+impl RuleArgs {
+    fn or(self, lower: Self) -> Self {
+        let patterns = |own: Vec<String>, lower| if own.is_empty() { lower } else { own };
+        Self {
+            success_codes: self.success_codes.or(lower.success_codes),
+            retry_on: self.retry_on.or(lower.retry_on),
+            stop_on: self.stop_on.or(lower.stop_on),
+            retry_if: patterns(self.retry_if, lower.retry_if),
+            stop_if: patterns(self.stop_if, lower.stop_if),
+            decide: self.decide.or(lower.decide),
+        }
+    }
+
+    fn meaning(self, retry_after: Option<bool>) -> Rules {
+        let default = Rules::default();
+        Rules {
+            success: self.success_codes.unwrap_or(default.success),
+            retry_on: self.retry_on,
+            stop_on: self.stop_on.unwrap_or_default(),
+            retry_if: self.retry_if,
+            stop_if: self.stop_if,
+            retry_after: retry_after.unwrap_or(default.retry_after),
+            decide: self.decide,
+        }
+    }
+}

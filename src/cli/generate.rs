@@ -67,6 +67,8 @@ fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<
     let mut page = Vec::new();
     let man = Man::new(command.clone()).title(name.clone());
     man.render_title(&mut page)?;
+    // Who searches a page for a name must find it whole.
+    Roff::new().control("nh", []).to_writer(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;

@@ -186,9 +186,11 @@ impl Run {
         // An open attempt is not charged yet and takes one of the places that are left.
         let open = u32::from(self.state.open_attempt().is_some());
         let closed = self.attempts.saturating_sub(open);
+        // A decision can go beyond the budget: what is open or waits is one of all, too.
+        let coming = open.max(u32::from(!self.state.is_final()));
         max.map(|max| {
             let left = max.saturating_add(1).saturating_sub(self.failures);
-            closed.saturating_add(left)
+            closed.saturating_add(left.max(coming))
         })
     }
 

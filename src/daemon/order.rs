@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::model::{Environment, Outcome};
+use crate::model::{Environment, Outcome, Policy};
 use crate::shim::order::Order;
 use crate::store::{Folder, Launch, Store, StoreError, Stream};
 use crate::sys::files::{create_private, make_private_dirs, remove_if_there};
@@ -34,10 +34,17 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         None => None,
     };
     let output = |stream| path_bytes(&folder.output(key.run, key.attempt, stream));
+    let variables = variables(folder, name, key, &launch);
+    let Policy {
+        timeout,
+        grace,
+        rules,
+        ..
+    } = launch.run.policy;
     Ok(Order {
         run: key.run,
         attempt: key.attempt,
-        variables: variables(folder, name, key, &launch),
+        variables,
         command: launch.command,
         cwd: launch.cwd,
         environment: launch.environment,
@@ -45,9 +52,13 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         stdin,
         stdout: output(Stream::Stdout),
         stderr: output(Stream::Stderr),
-        timeout: launch.run.policy.timeout,
-        success: launch.run.policy.rules.success,
-        grace: launch.run.policy.grace,
+        decision: path_bytes(&folder.decision(key.run, key.attempt)),
+        success: rules.success,
+        stop_if: rules.stop_if,
+        retry_if: rules.retry_if,
+        retry_after: rules.retry_after,
+        timeout,
+        grace,
     })
 }
 
@@ -76,6 +87,8 @@ fn variables(folder: &Folder, name: &str, key: Key, launch: &Launch) -> Environm
         previous.replace('\0', "").as_bytes(),
     );
     set("RETRIER_DB", &path_bytes(folder.database()));
+    let decision = folder.decision(key.run, key.attempt);
+    set("RETRIER_DECISION", &path_bytes(&decision));
     if let Some((parent, result)) = &launch.parent {
         set("RETRIER_PARENT_ID", parent.to_string().as_bytes());
         set("RETRIER_RESULT", result.as_bytes());

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::model::{Outcome, Timestamp};
-use crate::sys::files::{append_private, make_private_dirs, remove_if_there, set_umask};
+use crate::model::{Outcome, Testimony, Timestamp};
+use crate::sys::files::{
+    append_private, make_private_dirs, remove_if_there, remove_with_content, set_umask,
+};
 use crate::sys::process::{Exit, Reaped};
 use crate::sys::signal::SIGCHLD;
 use crate::sys::socket::receive_message;
@@ -18,6 +20,7 @@ use crate::sys::{failpoint, poll, process};
 use super::order::{Cause, Message, Order};
 use super::program::Shim;
 use super::record::{Ending, Stage, error_text};
+use super::testimony::{ask, snoozes};
 
 /// A command that runs longer than this has its pid reported at once; a shorter one with its end.
 const REPORT_AFTER: Duration = Duration::from_millis(20);
@@ -40,6 +43,8 @@ pub struct Attempt<'a> {
     timeout_at: Option<Instant>,
     /// When the next SIGKILL is sent; set once the tree is being ended.
     kill_at: Option<Instant>,
+    /// What else is said of it, once it has ended.
+    said: Option<Box<Testimony>>,
 }
 
 impl<'a> Attempt<'a> {
@@ -54,6 +59,7 @@ impl<'a> Attempt<'a> {
             report_at: None,
             timeout_at: None,
             kill_at: None,
+            said: None,
         }
     }
 
@@ -90,7 +96,9 @@ impl<'a> Attempt<'a> {
         self.timeout_at = self.order.timeout.and_then(|limit| now.checked_add(limit));
         let leftover = self.supervise(shim)?;
         let pid = Some(self.leader);
-        Ok(self.ending(self.outcome(), pid, leftover))
+        let (order, outcome) = (self.order, self.outcome());
+        self.said.get_or_insert_with(|| ask(order, &outcome));
+        Ok(self.ending(outcome, pid, leftover))
     }
 
     fn running(&self) -> Stage {
@@ -105,13 +113,9 @@ impl<'a> Attempt<'a> {
     fn supervise(&mut self, shim: &mut Shim) -> io::Result<bool> {
         loop {
             let living = self.reap()?;
-            match (&self.exit, living) {
+            match (self.exit, living) {
                 (Some(_), false) => return Ok(false),
-                (Some(_), true)
-                    if self.order.success.contain(&self.outcome()) || services_alone() =>
-                {
-                    return Ok(true);
-                }
+                (Some(_), true) if self.may_leave_others() || services_alone() => return Ok(true),
                 (Some(_), true) => self.end_tree(),
                 (None, _) => {}
             }
@@ -121,6 +125,18 @@ impl<'a> Attempt<'a> {
             let wait = next.map(|at| at.saturating_duration_since(clock::monotonic()));
             self.hear(shim, wait)?;
         }
+    }
+
+    /// May what the command has left behind live on? Not after a failure, and not when it asks to
+    /// be run again, because that would be beside it.
+    fn may_leave_others(&mut self) -> bool {
+        let outcome = self.outcome();
+        if !self.order.success.contain(&outcome) {
+            return false;
+        }
+        // What those that live on write later must not count.
+        self.said = Some(ask(self.order, &outcome)).filter(|said| !snoozes(said));
+        self.said.is_some()
     }
 
     /// Waits for a signal or a message, and does what it asks for.
@@ -252,7 +268,7 @@ impl<'a> Attempt<'a> {
             outcome,
             stdout_len,
             leftover,
-            testimony: Box::default(),
+            testimony: self.said.clone().unwrap_or_default(),
         })
     }
 }
@@ -287,6 +303,8 @@ fn start(order: &Order) -> Result<i32, Unstarted> {
         })
     };
     let (stdout, stderr) = (output(&order.stdout)?, output(&order.stderr)?);
+    // An attempt of the same number may have left one: of a database that stood here before.
+    remove_with_content(&bytes_path(&order.decision)).map_err(Unstarted::Ours)?;
     let stdin = order.stdin.as_deref().unwrap_or(b"/dev/null");
     let stdin = File::open(bytes_path(stdin)).map_err(Unstarted::Ours)?;
     let cwd = bytes_path(&order.cwd);

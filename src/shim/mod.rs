@@ -15,3 +15,4 @@ pub mod handle;
 pub mod order;
 pub mod program;
 pub mod record;
+pub mod testimony;

@@ -52,8 +52,16 @@ pub struct Order {
     pub stdout: Vec<u8>,
     /// The file for its stderr.
     pub stderr: Vec<u8>,
+    /// The file into which it may write its decision.
+    pub decision: Vec<u8>,
     /// Which outcomes are a success.
     pub success: Conditions,
+    /// The patterns that end its run when they are found in its output.
+    pub stop_if: Vec<String>,
+    /// The patterns that have it retried.
+    pub retry_if: Vec<String>,
+    /// Whether an HTTP server may say when to ask again.
+    pub retry_after: bool,
     /// How long it may run.
     pub timeout: Option<Duration>,
     /// How long it has between SIGTERM and SIGKILL.

@@ -1,8 +1,9 @@
 //! The record: what a shim has written down of the attempt that it runs.
 //!
-//! One line of JSON at the start of the shim's file, rewritten whole at each stage with a single
-//! write of one fixed size into room that was reserved when the file was made: a full disk cannot
-//! keep an outcome out of it, and a killed shim leaves the old line or the new one.
+//! One line of JSON at the start of the shim's file, rewritten at each stage with a single write
+//! into room that was reserved when the file was made: a full disk cannot keep an outcome out of it,
+//! and because that room is one page, a killed shim leaves the old line or the new one. What stands
+//! behind the line is left of a longer one.
 
 use std::fs::File;
 use std::io;
@@ -71,11 +72,14 @@ pub struct Record {
 /// The version of the format that this program writes; it reads every version up to it.
 pub const VERSION: u32 = 1;
 
-/// The size of a record in bytes: what one write replaces.
+/// The size of an ordinary record in bytes.
 const SIZE: usize = 1024;
 
+/// The size of one that does not fit into that, because much was said of the attempt.
+const SIZE_MAX: usize = 4096;
+
 /// The size of a shim's file.
-pub const FILE_SIZE: i64 = 4096;
+pub const FILE_SIZE: i64 = SIZE_MAX as i64;
 
 /// An error text is cut to this many bytes, so that a record always fits.
 const ERROR_MAX: usize = 300;
@@ -89,20 +93,34 @@ pub fn error_text(error: &str) -> String {
     text
 }
 
-/// A stage as bytes, in the fixed size. Errors: it does not fit, which [`error_text`] rules out.
+/// `text` without control characters, cut to what takes `max` bytes in a record.
+pub fn fitting(text: &str, max: usize) -> String {
+    let mut taken = 0;
+    let fits = |c: &char| {
+        taken += c.len_utf8() + usize::from(matches!(c, '"' | '\\'));
+        taken <= max
+    };
+    let text = text.chars().filter(|c| !c.is_control());
+    text.take_while(fits).collect()
+}
+
+/// A stage as bytes, in one of two sizes. Errors: it does not fit, which the limits of all the texts
+/// in it rule out.
 pub fn encode(record: &Record) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(record)?;
-    if line.len() >= SIZE {
+    let size = if line.len() < SIZE { SIZE } else { SIZE_MAX };
+    if line.len() >= size {
         return Err(io::Error::other("a shim's record does not fit"));
     }
-    line.resize(SIZE - 1, b' ');
+    line.resize(size - 1, b' ');
     line.push(b'\n');
     Ok(line)
 }
 
 /// The record of these bytes; `None` when they hold none that this program can read.
 pub fn decode(bytes: &[u8]) -> Option<Record> {
-    let record: Record = serde_json::from_slice(bytes).ok()?;
+    let line = bytes.split(|byte| *byte == b'\n').next()?;
+    let record: Record = serde_json::from_slice(line).ok()?;
     (record.version <= VERSION).then_some(record)
 }
 
@@ -119,9 +137,9 @@ pub enum Written {
 
 /// Reads what a shim's file holds. Errors: see pread(2).
 pub fn read(file: &File) -> io::Result<Written> {
-    let mut bytes = vec![0; SIZE];
+    let mut bytes = vec![0; SIZE_MAX];
     let mut filled = 0;
-    while filled < SIZE {
+    while filled < SIZE_MAX {
         match file.read_at(&mut bytes[filled..], filled as u64)? {
             0 => break,
             count => filled += count,
@@ -142,6 +160,10 @@ pub fn write(file: &File, encoded: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::policy::{Decision, Verdict, When, Witness};
+    use crate::shim::decision;
+    use crate::shim::testimony::complaint;
+    use crate::sys::files::{create_private, reserve};
 
     fn record(stage: Stage) -> Record {
         Record {
@@ -152,21 +174,83 @@ mod tests {
         }
     }
 
+    /// All that can be said of an attempt, in the longest words.
+    fn everything(text: &str) -> Testimony {
+        let wish = |verdict, when| Decision {
+            verdict: Some(verdict),
+            when: Some(when),
+        };
+        let at = When::At(Timestamp::from_millis(i64::MIN));
+        let snooze = Verdict::Snooze { delay_ms: i64::MIN };
+        let object = serde_json::json!({ "error": text, "pool": "default" }).to_string();
+        let changes = decision::parse(object.as_bytes()).unwrap().1;
+        let lock = "\"".repeat(200);
+        let object = serde_json::json!({ "lock": lock, "priority": i32::MIN }).to_string();
+        let others = decision::parse(object.as_bytes()).unwrap().1;
+        Testimony {
+            command: Some(wish(snooze, at)),
+            decider: Some(wish(snooze, When::After(i64::MIN))),
+            changes: changes.or(others),
+            stop_if: true,
+            retry_if: true,
+            retry_after: Some(When::After(i64::MIN)),
+            complaints: vec![
+                complaint(Witness::Command, text),
+                complaint(Witness::Decider, text),
+            ],
+        }
+    }
+
     #[test]
     fn the_longest_record_fits_and_comes_back() {
-        let error = error_text(&"\"\\\u{7}é".repeat(1000));
-        let spawn = record(Stage::Ended(Ending {
-            pid: Some(i32::MAX),
-            started_at: Timestamp::from_millis(i64::MIN),
-            ended_at: Timestamp::from_millis(i64::MAX),
-            outcome: Outcome::Spawn { code: 127, error },
-            stdout_len: u64::MAX,
-            leftover: false,
-            testimony: Box::default(),
-        }));
-        let encoded = encode(&spawn).unwrap();
-        assert_eq!(encoded.len(), SIZE);
-        assert_eq!(decode(&encoded), Some(spawn));
+        for text in ["\"\\\u{7}é", "\"", "é", "\u{10ffff}", "x", "\u{7f}\u{9b}"] {
+            let text = text.repeat(3000);
+            let spawn = record(Stage::Ended(Ending {
+                pid: Some(i32::MAX),
+                started_at: Timestamp::from_millis(i64::MIN),
+                ended_at: Timestamp::from_millis(i64::MAX),
+                outcome: Outcome::Spawn {
+                    code: 127,
+                    error: error_text(&text),
+                },
+                stdout_len: u64::MAX,
+                leftover: false,
+                testimony: Box::new(everything(&text)),
+            }));
+            let encoded = encode(&spawn).unwrap();
+            assert!(encoded.len() <= SIZE_MAX);
+            assert_eq!(decode(&encoded), Some(spawn));
+        }
+    }
+
+    #[test]
+    fn an_ordinary_record_is_short_and_written_over_a_long_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = create_private(&folder.path().join("shim")).unwrap();
+        reserve(&file, FILE_SIZE).unwrap();
+        assert_eq!(read(&file).unwrap(), Written::Nothing);
+        let ended = |testimony| {
+            record(Stage::Ended(Ending {
+                pid: Some(1),
+                started_at: Timestamp::from_millis(0),
+                ended_at: Timestamp::from_millis(1),
+                outcome: Outcome::Exit { code: 0 },
+                stdout_len: 0,
+                leftover: false,
+                testimony: Box::new(testimony),
+            }))
+        };
+        let (long, short) = (
+            ended(everything(&"x".repeat(1000))),
+            ended(Testimony::default()),
+        );
+        for (record, size) in [(&long, SIZE_MAX), (&short, SIZE), (&long, SIZE_MAX)] {
+            let encoded = encode(record).unwrap();
+            assert_eq!(encoded.len(), size);
+            write(&file, &encoded).unwrap();
+            assert_eq!(read(&file).unwrap(), Written::Record(record.clone()));
+            assert_eq!(file.metadata().unwrap().len(), FILE_SIZE as u64);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::model::{AttemptNumber, Run, RunId, Status, Timestamp};
 use crate::sys::failpoint;
-use crate::sys::files::remove_if_there;
+use crate::sys::files::remove_with_content;
 
 use super::error::StoreError;
 use super::folder::{Folder, Stream};
@@ -92,6 +92,7 @@ impl Pass<'_> {
             for stream in [Stream::Stdout, Stream::Stderr] {
                 self.discard(&Folder::output_name(id, number, stream))?;
             }
+            self.discard(&Folder::decision_name(id, number))?;
         }
         let (environment_id, stdin_id): (i64, Option<i64>) = connection
             .prepare_cached("SELECT environment_id, stdin_id FROM run WHERE id = ?1")?
@@ -195,7 +196,7 @@ impl Pass<'_> {
         if self.guard(self.is_input_in_use(name))? {
             return Ok(Ok(()));
         }
-        Ok(remove_if_there(&folder.path().join(name)))
+        Ok(remove_with_content(&folder.path().join(name)))
     }
 
     fn is_input_in_use(&self, name: &str) -> rusqlite::Result<bool> {

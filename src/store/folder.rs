@@ -127,4 +127,15 @@ impl Folder {
         let thousand = run.0 / 1000;
         format!("logs/{thousand}/{run}.{attempt}.{}", stream.extension())
     }
+
+    /// The file into which an attempt may write its decision.
+    pub fn decision(&self, run: RunId, attempt: AttemptNumber) -> PathBuf {
+        self.folder.join(Self::decision_name(run, attempt))
+    }
+
+    /// The name of that file within the folder.
+    pub fn decision_name(run: RunId, attempt: AttemptNumber) -> String {
+        let thousand = run.0 / 1000;
+        format!("logs/{thousand}/{run}.{attempt}.decision")
+    }
 }

@@ -147,6 +147,27 @@ fn with_private_mode(options: &OpenOptions, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens the regular file at `path` itself for reading. What stands there may be anything that a
+/// command has made: nobody is waited for, and no link is followed. Errors: see open(2);
+/// `InvalidInput` when it is something else.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let unusual = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+    let mut options = OpenOptions::new();
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = match options.read(true).custom_flags(flags).open(path) {
+        // A link; a socket, or a device of no driver.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
+            return Err(unusual());
+        }
+        other => other?,
+    };
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(unusual())
+    }
+}
+
 /// Reserves `length` bytes of disk for `file` and makes it that long, so that writing there later
 /// needs no room. Errors: `StorageFull`; a filesystem that cannot reserve is no error.
 pub fn reserve(file: &File, length: i64) -> io::Result<()> {
@@ -191,6 +212,15 @@ pub fn hide_from_others(path: &Path) -> io::Result<()> {
 pub fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes `path`, where a command may have made anything, also a folder; `Ok` as well when nothing is
+/// there.
+pub fn remove_with_content(path: &Path) -> io::Result<()> {
+    match remove_if_there(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir_all(path),
         other => other,
     }
 }

@@ -289,7 +289,7 @@ fn claim(
         key: Key { run: id, attempt },
         launch,
     });
-    effects.settled.push(Settled { id, transition });
+    effects.settled.push(Settled::new(id, transition));
     Ok(())
 }
 
@@ -314,7 +314,7 @@ fn follow_clock(
         let run = pass.read().run(id)?;
         if let Ok(transition) = next(&run, &Event::ClockSet { at }) {
             pass.apply(id, &run, &transition, now, Facts::None)?;
-            settled.push(Settled { id, transition });
+            settled.push(Settled::new(id, transition));
         }
     }
     Ok(more)
@@ -332,7 +332,7 @@ fn end_with_deadline(
         let run = pass.read().run(id)?;
         if let Ok(transition) = next(&run, &Event::Deadline { at: now }) {
             pass.apply(id, &run, &transition, now, Facts::None)?;
-            settled.push(Settled { id, transition });
+            settled.push(Settled::new(id, transition));
         }
     }
     Ok(more)

@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::model::RunId;
+use crate::model::{Outcome, RunId};
 use crate::shim::handle::{Evidence, Press, evidence, is_locked, press_leftover};
+use crate::shim::testimony::{Sources, gather};
 use crate::store::{OpenAttempt, StoreError, Stream};
 use crate::sys::failpoint;
 use crate::sys::identity::{Liveness, signal, terminate};
@@ -154,15 +155,16 @@ impl Daemon {
     }
 
     /// The shim of an open attempt is gone: reads what it has recorded. What is left of a lost one
-    /// is ended before that is settled. Says what became of it, if that can be seen now.
+    /// is ended before that is settled. Says what became of it, unless it is lost or cannot be seen
+    /// now.
     pub(super) fn bury(&mut self, open: OpenAttempt) -> Option<What> {
         let path = self.folder.shims().join(&open.file);
         let same_boot = open.shim.boot_id == self.world.boot_id;
         let same_world = same_boot && open.shim.pid_ns == self.world.pid_ns;
         let what = match evidence(&path, open.run, open.attempt, same_boot) {
-            Ok(Evidence::Ended(ending)) => What::Ended(ending),
-            Ok(Evidence::NeverStarted) => What::NeverStarted,
-            Ok(Evidence::Lost) => What::Lost,
+            Ok(Evidence::Ended(ending)) => Some(What::Ended(ending)),
+            Ok(Evidence::NeverStarted) => Some(What::NeverStarted),
+            Ok(Evidence::Lost) => None,
             // It is there, and can be read when there are descriptors again.
             Err(error) if is_shortage(&error) => {
                 self.keep(open, None);
@@ -170,17 +172,45 @@ impl Daemon {
             }
             Err(error) => {
                 tracing::error!("{}: {error}", path.display());
-                What::Lost
+                None
             }
         };
         let pressed = same_world && !failpoint::has_bug("ignores_leftovers");
-        if matches!(what, What::Lost) && pressed {
-            self.remnants.push(Remnant::new(open, clock::monotonic()));
-            self.look_at = None;
-            return Some(what);
+        match &what {
+            Some(what) => self.find_gone(open, what.clone()),
+            None if pressed => {
+                self.remnants.push(Remnant::new(open, clock::monotonic()));
+                self.look_at = None;
+            }
+            None => self.find_lost(open),
         }
-        self.find_gone(open, what.clone());
-        Some(what)
+        what
+    }
+
+    /// Nothing of a lost attempt is left but what was said of it, which its shim can gather no more.
+    fn find_lost(&mut self, open: OpenAttempt) {
+        let (run, attempt) = (open.run, open.attempt);
+        let rules = &open.policy.rules;
+        let said = gather(
+            &Outcome::Lost,
+            &Sources {
+                decision: self.folder.decision(run, attempt),
+                stdout: self.folder.output(run, attempt, Stream::Stdout),
+                stderr: self.folder.output(run, attempt, Stream::Stderr),
+                success: &rules.success,
+                stop_if: &rules.stop_if,
+                retry_if: &rules.retry_if,
+                retry_after: rules.retry_after,
+            },
+        );
+        match said {
+            Ok(said) => self.find_gone(open, What::Lost(Box::new(said))),
+            // A command that wants to be run no more must not be, so it waits for descriptors.
+            Err(error) => {
+                tracing::warn!("run {run}: cannot look for its decision: {error}");
+                self.keep(open, None);
+            }
+        }
     }
 
     /// What was found out about an attempt whose shim is gone.
@@ -220,7 +250,7 @@ impl Daemon {
                 true
             });
             if !left {
-                self.find_gone(remnant.open, What::Lost);
+                self.find_lost(remnant.open);
                 continue;
             }
             if press == Press::Terminate {

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
+use crate::model::policy::{Complaint, Witness};
 use crate::model::{
-    AttemptChange, AttemptNumber, Event, Note, Run, RunId, RunResult, State, Timestamp, Transition,
-    next,
+    AttemptChange, AttemptNumber, Event, Note, Outcome, Run, RunId, RunResult, State, Testimony,
+    Timestamp, Transition, next,
 };
 use crate::shim::record::Ending;
 use crate::store::{Facts, Folder, Pass, StoreError, Stream};
@@ -32,8 +33,19 @@ pub enum What {
     Ended(Ending),
     /// Its command was never started.
     NeverStarted,
-    /// Nobody saw how it ended, and nothing of it is left.
-    Lost,
+    /// Nobody saw how it ended, and nothing of it is left but this.
+    Lost(Box<Testimony>),
+}
+
+impl What {
+    /// What else is said of an attempt that has ended.
+    fn testimony(&self) -> Option<&Testimony> {
+        match self {
+            Self::Ended(ending) => Some(&ending.testimony),
+            Self::Lost(testimony) => Some(testimony),
+            Self::Started { .. } | Self::NeverStarted => None,
+        }
+    }
 }
 
 /// A transition that is to be committed.
@@ -41,6 +53,19 @@ pub enum What {
 pub struct Settled {
     pub id: RunId,
     pub transition: Transition,
+    /// What was said of its attempt and could not be understood.
+    pub complaints: Vec<Complaint>,
+}
+
+impl Settled {
+    /// One of which nobody has said anything.
+    pub fn new(id: RunId, transition: Transition) -> Self {
+        Self {
+            id,
+            transition,
+            complaints: Vec::new(),
+        }
+    }
 }
 
 /// Writes one finding; `None` when it is old news.
@@ -62,7 +87,7 @@ pub fn settle(
         }
         // It was rounded up. One that lies further ahead was told by a clock that was set back.
         What::Ended(ending) => ending.ended_at.min(now.plus(ROUNDED_UP)),
-        What::NeverStarted | What::Lost => now,
+        What::NeverStarted | What::Lost(_) => now,
     };
     let event = event(finding, at);
     let transition = if failpoint::has_bug("cancel_can_flip") {
@@ -86,10 +111,22 @@ pub fn settle(
             return_value: &return_value,
             testimony: &ending.testimony,
         },
-        What::Started { .. } | What::NeverStarted | What::Lost => Facts::None,
+        What::Lost(testimony) => Facts::Ending {
+            pid: None,
+            started_at: None,
+            return_value: &return_value,
+            testimony,
+        },
+        What::Started { .. } | What::NeverStarted => Facts::None,
     };
+    let said = finding.what.testimony();
+    let complaints = said.map_or(Vec::new(), |said| said.complaints.clone());
     let applied = pass.apply(id, &run, &transition, at, facts)?;
-    Ok(applied.then_some(Settled { id, transition }))
+    Ok(applied.then_some(Settled {
+        id,
+        transition,
+        complaints,
+    }))
 }
 
 /// The run as it was before its cancel, for a deliberate bug.
@@ -114,11 +151,11 @@ fn event(finding: &Finding, at: Timestamp) -> Event {
             testimony: ending.testimony.clone(),
         },
         What::NeverStarted => Event::NeverStarted { at, attempt },
-        What::Lost | What::Started { .. } => Event::Ended {
+        What::Lost(_) | What::Started { .. } => Event::Ended {
             at,
             attempt,
-            outcome: crate::model::Outcome::Lost,
-            testimony: Box::default(),
+            outcome: Outcome::Lost,
+            testimony: Box::new(finding.what.testimony().cloned().unwrap_or_default()),
         },
     }
 }
@@ -149,7 +186,11 @@ fn return_value(folder: &Folder, run: RunId, attempt: AttemptNumber) -> Vec<u8> 
 /// Logs a committed transition. An attempt that will be retried is not an error, the final
 /// failure is one.
 pub fn log(settled: &Settled) {
-    let Settled { id, transition } = settled;
+    let Settled {
+        id,
+        transition,
+        complaints,
+    } = settled;
     let how = match &transition.attempt {
         AttemptChange::Close {
             attempt, outcome, ..
@@ -159,6 +200,15 @@ pub fn log(settled: &Settled) {
         }
         AttemptChange::None => String::new(),
     };
+    for Complaint { of, error } in complaints {
+        let what = match of {
+            Witness::Command => "the decision is ignored",
+            Witness::Decider => "the decider has failed",
+        };
+        let which = transition.attempt.number();
+        let which = which.map_or(String::new(), |attempt| format!(", attempt {attempt}"));
+        tracing::warn!("run {id}{which}: {what}: {error}");
+    }
     match (transition.note, &transition.state) {
         (Note::Failed, State::Failed { reason }) => {
             tracing::error!("run {id} failed ({}){how}", reason.word());

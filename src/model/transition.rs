@@ -120,6 +120,18 @@ pub enum AttemptChange {
     Forget(AttemptNumber),
 }
 
+impl AttemptChange {
+    /// The attempt that changes.
+    pub fn number(&self) -> Option<AttemptNumber> {
+        match self {
+            Self::None => None,
+            Self::Open(attempt) | Self::Close { attempt, .. } | Self::Forget(attempt) => {
+                Some(*attempt)
+            }
+        }
+    }
+}
+
 /// A change of the run's hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookChange {

@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod machine;
 pub mod outcome;
+pub mod plan;
 pub mod policy;
 pub mod record;
 pub mod run;
@@ -18,6 +19,7 @@ pub mod transition;
 pub use backoff::Backoff;
 pub use machine::next;
 pub use outcome::{Outcome, RunResult};
+pub use plan::{Plan, Spread, Wait};
 pub use policy::{Budget, Policy, Rules, Testimony};
 pub use record::{AttemptRecord, EventRecord, RunRecord};
 pub use run::{AttemptNumber, Reason, Run, RunId, State, Status};

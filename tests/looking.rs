@@ -75,12 +75,27 @@ fn status_tells_people_what_was_asked_what_happened_and_what_comes_next() {
     );
     assert_holds(
         &page(failed),
-        &["failed", "exhausted", "signal 9 (SIGKILL)"],
+        &[
+            "why       failed: attempt 1 was ended by SIGKILL, it has no retries\n",
+            "exhausted",
+            "signal 9 (SIGKILL)",
+        ],
     );
-    assert_holds(&page(delayed), &["scheduled, starts in 1h 59m ("]);
+    assert_holds(
+        &page(delayed),
+        &[
+            " scheduled\n",
+            "why       waiting: starts at ",
+            " in 1h 59m\n",
+        ],
+    );
     assert_holds(
         &page(running),
-        &["running, attempt 1\n", "attempts  1 of 5\n", "pid "],
+        &[
+            "why       running: attempt 1 of 5 since ",
+            "attempts  1 of 5\n",
+            "pid ",
+        ],
     );
 }
 

@@ -320,7 +320,7 @@ fn a_run_that_cannot_be_started_shows_why_until_the_trouble_is_over() {
     let why = "cannot start an attempt: Too many open files";
     let page = || show(&["status", &id.to_string()]);
     wait_until("its page says why", LONG, || {
-        page().contains(&format!("queued, due; {why}"))
+        page().contains(&format!("queued: due; {why}"))
     });
     assert!(show(&["daemon", "status"]).contains(&format!("trouble: {why}")));
     assert_eq!(home.wait(id), 0);

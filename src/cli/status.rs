@@ -8,7 +8,7 @@ use crate::store::Store;
 use super::args::StatusArgs;
 use super::client::Client;
 use super::failure::first_of;
-use super::render::Style;
+use super::render::{Case, Style};
 use super::{out, render};
 
 /// Shows runs in the order asked.
@@ -26,7 +26,10 @@ pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
 }
 
 fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> anyhow::Result<u8> {
-    let (record, attempts) = store.at_once(|read| read.page(id))?;
+    let (record, attempts, cause) = store.at_once(|read| {
+        let (record, attempts) = read.page(id)?;
+        Ok((record, attempts, read.cause(id)?))
+    })?;
     if record.run.state.is_final() {
         // Told is kept: the ending may have been committed a moment ago.
         store.sync()?;
@@ -35,8 +38,14 @@ fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> any
     if json {
         return out::line(&json::run(&record, &attempts, now).to_string());
     }
-    let service = client.service();
-    let page = render::page(&record, &attempts, now, Style::of_stdout(), &service);
+    let case = Case {
+        record: &record,
+        last: attempts.last(),
+        cause: cause.as_ref(),
+        now,
+        service: &client.service(),
+    };
+    let page = render::page(&case, &attempts, Style::of_stdout());
     let gap = if gap { "\n" } else { "" };
     out::bytes(format!("{gap}{page}").as_bytes())
 }

@@ -229,6 +229,29 @@ impl Note {
         }
     }
 
+    /// Does it tell why the run waits, or how it ended? The others add to one that does.
+    pub fn is_cause(self) -> bool {
+        match self {
+            Self::Enqueued
+            | Self::AttemptFailed
+            | Self::Lost
+            | Self::Snoozed
+            | Self::Interrupted
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Canceled
+            | Self::Released
+            | Self::Retried => true,
+            Self::Started
+            | Self::NeverStarted
+            | Self::AttemptClosed
+            | Self::Rescheduled
+            | Self::HookEnqueued
+            | Self::DecisionIgnored
+            | Self::DeciderFailed => false,
+        }
+    }
+
     /// The word for it in the database and in JSON.
     pub fn word(self) -> &'static str {
         match self {

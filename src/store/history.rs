@@ -80,6 +80,17 @@ impl Reader<'_> {
         let sql = format!("{EVENTS} ORDER BY event.number DESC LIMIT 1");
         Ok(self.rows(&sql, [id.0], event)?.pop())
     }
+
+    /// The line of the history of run `id` that tells why it is where it is.
+    pub fn cause(&self, id: RunId) -> Result<Option<EventRecord>, StoreError> {
+        let causes = Note::ALL.into_iter().filter(|note| note.is_cause());
+        let words: Vec<String> = causes.map(|note| format!("'{}'", note.word())).collect();
+        let sql = format!(
+            "{EVENTS} AND kind IN ({}) ORDER BY event.number DESC LIMIT 1",
+            words.join(", ")
+        );
+        Ok(self.rows(&sql, [id.0], event)?.pop())
+    }
 }
 
 const EVENTS: &str = "SELECT event.number, at, kind, event.attempt, due_at, why, wait_by, detail, \

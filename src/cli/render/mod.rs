@@ -2,6 +2,7 @@
 
 mod page;
 mod table;
+mod why;
 mod words;
 
 use std::io;
@@ -11,6 +12,7 @@ use crate::sys::terminal::takes_colour;
 
 pub use page::page;
 pub use table::table;
+pub use why::Case;
 pub use words::{clock_time, outcome, span};
 
 /// How a page looks.

@@ -3,21 +3,16 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::cli::client::Service;
 use crate::cli::out::escape_text;
-use crate::model::{AttemptRecord, Reason, RunId, RunRecord, RunResult, State, Timestamp};
+use crate::model::{AttemptRecord, RunId, RunResult, Timestamp};
 
 use super::Style;
+use super::why::{Case, why};
 use super::words::{clock_time, command, moment, outcome, span};
 
 /// One run as a page.
-pub fn page(
-    record: &RunRecord,
-    attempts: &[AttemptRecord],
-    now: Timestamp,
-    style: Style,
-    service: &Service,
-) -> String {
+pub fn page(case: &Case<'_>, attempts: &[AttemptRecord], style: Style) -> String {
+    let (record, now) = (case.record, case.now);
     let mut page = String::new();
     let status = style.status(record.run.state.status(now));
     let mut field = |name: &str, value: &str| {
@@ -25,10 +20,8 @@ pub fn page(
             let _ = writeln!(page, "{name:<9} {value}");
         }
     };
-    field(
-        "run",
-        &format!("{} {status}{}", record.id, remark(record, now, service)),
-    );
+    field("run", &format!("{} {status}", record.id));
+    field("why", &why(case));
     field(
         "name",
         &escape_text(record.name.as_deref().unwrap_or_default()),
@@ -65,47 +58,6 @@ pub fn page(
         let _ = writeln!(page, "  {}", attempt_line(attempt, now));
     }
     page
-}
-
-/// Why the run is where it is.
-fn remark(record: &RunRecord, now: Timestamp, service: &Service) -> String {
-    let trouble = match (&record.run.state, service) {
-        (State::Succeeded | State::Failed { .. } | State::Canceled { open: None }, _)
-        | (_, Service::Well) => String::new(),
-        (_, Service::None) => "; no daemon runs, `retrier daemon --detach` starts one".to_owned(),
-        (_, Service::Troubled(why)) => format!("; {}", escape_text(why)),
-    };
-    let why = match &record.run.state {
-        State::Waiting { due, .. } if *due > now => {
-            let what = if record.run.attempts > 0 {
-                "next attempt"
-            } else {
-                "starts"
-            };
-            format!(
-                ", {what} in {} ({})",
-                span(due.since(now)),
-                clock_time(*due)
-            )
-        }
-        State::Waiting { .. } if *service == Service::Well => ", waits for a free slot".to_owned(),
-        State::Waiting { .. } => ", due".to_owned(),
-        State::Held => ", waits for the last attempt of its parent to end".to_owned(),
-        State::Running { attempt } => format!(", attempt {attempt}"),
-        State::Succeeded => String::new(),
-        State::Failed { reason } => match reason {
-            Reason::Exhausted => ", its retries are used up".to_owned(),
-            Reason::Stopped => ", a rule said not to retry it".to_owned(),
-            Reason::Deadline => ", its deadline has passed".to_owned(),
-        },
-        State::Canceled {
-            open: Some(attempt),
-        } => {
-            format!(", attempt {attempt} is being ended")
-        }
-        State::Canceled { open: None } => String::new(),
-    };
-    format!("{why}{trouble}")
 }
 
 fn result(result: &RunResult) -> String {

@@ -60,6 +60,23 @@ pub fn outcome(ended: &Outcome) -> String {
     }
 }
 
+/// An outcome as what the attempt did, such as `exited 22`.
+pub fn deed(ended: &Outcome) -> String {
+    match ended {
+        Outcome::Exit { code } => format!("exited {code}"),
+        Outcome::Signal { signal, .. } => match crate::sys::signal::name(*signal) {
+            Some(name) => format!("was ended by {name}"),
+            None => format!("was ended by signal {signal}"),
+        },
+        Outcome::Timeout => "timed out".to_owned(),
+        Outcome::Deadline => "ran into the deadline".to_owned(),
+        Outcome::Canceled => "was ended".to_owned(),
+        Outcome::Spawn { error, .. } => format!("could not be executed: {}", escape_text(error)),
+        Outcome::Lost => "was lost".to_owned(),
+        Outcome::Interrupted => "was interrupted".to_owned(),
+    }
+}
+
 /// A duration in at most two units, such as `1m 30s`.
 pub fn span(duration: Duration) -> String {
     let ms = duration.as_millis();
@@ -93,6 +110,15 @@ pub fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", span(Duration::from_secs(passed.as_secs())))
 }
 
+/// A time on the local clock, without its date when that is the one of `now`.
+pub fn short_time(at: Timestamp, now: Timestamp) -> String {
+    let (shown, today) = (clock_time(at), clock_time(now));
+    match (shown.split_once(' '), today.split_once(' ')) {
+        (Some((day, time)), Some((this_day, _))) if day == this_day => time.to_owned(),
+        (Some(_) | None, Some(_) | None) => shown,
+    }
+}
+
 /// A time on the local clock.
 pub fn clock_time(at: Timestamp) -> String {
     match jiff::Timestamp::from_millisecond(at.millis()) {
@@ -118,6 +144,15 @@ mod tests {
         assert_eq!(shown(90_000), "1m 30s");
         assert_eq!(shown(3_600_000), "1h");
         assert_eq!(shown(255_600_000), "2d 23h");
+    }
+
+    #[test]
+    fn a_time_of_today_has_no_date() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let day = Duration::from_secs(86_400);
+        assert_eq!(short_time(now, now).len(), "14:02:31".len());
+        assert_eq!(short_time(now.plus(day), now), clock_time(now.plus(day)));
+        assert_eq!(short_time(now.minus(day), now), clock_time(now.minus(day)));
     }
 
     #[test]

@@ -117,6 +117,13 @@ impl Rules {
     pub fn is_success(&self, outcome: &Outcome) -> bool {
         self.success.contain(outcome)
     }
+
+    /// Can anything but the budget and the deadline keep a failed attempt from being retried?
+    pub fn can_stop(&self) -> bool {
+        let stopped = !self.stop_on.0.is_empty() || !self.stop_if.is_empty();
+        let chosen = self.retry_on.is_some() || !self.retry_if.is_empty();
+        stopped || chosen || self.decide.is_some()
+    }
 }
 
 impl Policy {

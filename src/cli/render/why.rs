@@ -1,0 +1,247 @@
+//! Why a run is where it is and what comes next, in one line.
+
+use crate::cli::client::Service;
+use crate::cli::out::escape_text;
+use crate::model::policy::{Budget, By, WaitBy, Why};
+use crate::model::{
+    AttemptRecord, EventRecord, Note, Outcome, Reason, RunRecord, State, Timestamp,
+};
+
+use super::words::{deed, short_time, span};
+
+/// What there is to know of a run and its surroundings.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The run.
+    pub record: &'a RunRecord,
+    /// Its last attempt.
+    pub last: Option<&'a AttemptRecord>,
+    /// The line of its history that brought it where it is.
+    pub cause: Option<&'a EventRecord>,
+    /// Now.
+    pub now: Timestamp,
+    /// What there is of a daemon.
+    pub service: &'a Service,
+}
+
+/// Why the run is where it is and what comes next.
+pub fn why(case: &Case<'_>) -> String {
+    let line = match &case.record.run.state {
+        State::Waiting { due, .. } if *due > case.now => waiting(case, *due),
+        State::Waiting { .. } => queued(case),
+        State::Held => format!(
+            "waiting: {} has an attempt that is still being ended",
+            case.record
+                .parent
+                .map_or("its parent".to_owned(), |id| format!("run {id}"))
+        ),
+        State::Running { attempt } => running(case, attempt.0),
+        State::Succeeded => return succeeded(case),
+        State::Failed { reason } => return failed(case, *reason),
+        State::Canceled {
+            open: Some(attempt),
+        } => {
+            format!("canceled: attempt {attempt} is being ended")
+        }
+        State::Canceled { open: None } => return canceled(case),
+    };
+    match case.service {
+        Service::Well => line,
+        Service::None => format!("{line}; no daemon runs, `retrier daemon --detach` starts one"),
+        Service::Troubled(trouble) => format!("{line}; {}", escape_text(trouble)),
+    }
+}
+
+fn waiting(case: &Case<'_>, due: Timestamp) -> String {
+    let next = format!(
+        "at {} in {}",
+        short_time(due, case.now),
+        span(due.since(case.now))
+    );
+    let next = match past(case) {
+        Some(past) => format!("{past}, next {next}"),
+        None => format!("starts {next}"),
+    };
+    let asked = case.cause.and_then(|cause| cause.why).map_or("", asked);
+    format!("waiting: {next}{asked}{}", deadline(case))
+}
+
+fn queued(case: &Case<'_>) -> String {
+    let due = past(case).map_or("due".to_owned(), |past| format!("{past}, the next is due"));
+    let next = match case.service {
+        Service::Well => ", waits for a free slot".to_owned(),
+        Service::None | Service::Troubled(_) => String::new(),
+    };
+    format!("queued: {due}{next}{}", deadline(case))
+}
+
+/// What happened before the run came to wait; nothing when it is as it was stored.
+fn past(case: &Case<'_>) -> Option<String> {
+    let cause = case.cause?;
+    let number = cause.attempt.map_or(0, |attempt| attempt.0);
+    let did = cause.outcome.as_ref().map_or("ended".to_owned(), deed);
+    match cause.note {
+        Note::Enqueued | Note::Released => None,
+        Note::Retried => Some(format!(
+            "retried by hand at {}",
+            short_time(cause.at, case.now)
+        )),
+        Note::Snoozed => Some(format!("attempt {number} {did} and was not ready")),
+        Note::Interrupted => Some(format!("attempt {number} {did} and is not charged")),
+        Note::AttemptFailed
+        | Note::Lost
+        | Note::Succeeded
+        | Note::Failed
+        | Note::Canceled
+        | Note::Started
+        | Note::NeverStarted
+        | Note::AttemptClosed
+        | Note::Rescheduled
+        | Note::HookEnqueued
+        | Note::DecisionIgnored
+        | Note::DeciderFailed => Some(format!("attempt {} {did}", numbered(case, number))),
+    }
+}
+
+/// Who wanted the next attempt, or wanted it then, when it was not the policy.
+fn asked(why: Why) -> &'static str {
+    match (why.wait_by, why.by) {
+        (Some(WaitBy::RetryAfter), _) => ", as Retry-After asked",
+        (Some(WaitBy::Command), _) | (Some(WaitBy::Backoff) | None, By::Command) => {
+            ", as its decision says"
+        }
+        (Some(WaitBy::Decider), _) | (Some(WaitBy::Backoff) | None, By::Decider) => {
+            ", as --decide says"
+        }
+        (
+            Some(WaitBy::Backoff) | None,
+            By::StopOn
+            | By::StopIf
+            | By::RetryOn
+            | By::RetryIf
+            | By::Budget
+            | By::Snoozes
+            | By::Deadline
+            | By::Interruption,
+        ) => "",
+    }
+}
+
+/// The number of an attempt, and of how many unless decisions gave the run more than its budget.
+fn numbered(case: &Case<'_>, number: u32) -> String {
+    let run = &case.record.run;
+    let open = u32::from(run.state.open_attempt().is_some());
+    match run.max_attempts() {
+        Some(max) if max.saturating_add(open) > number => format!("{number} of {max}"),
+        Some(_) | None => number.to_string(),
+    }
+}
+
+fn deadline(case: &Case<'_>) -> String {
+    let at = case.record.run.deadline_at;
+    at.map_or(String::new(), |at| {
+        format!(", deadline {}", short_time(at, case.now))
+    })
+}
+
+fn running(case: &Case<'_>, number: u32) -> String {
+    let run = &case.record.run;
+    let started = case.last.map(|attempt| attempt.started_at);
+    let since = started.map_or(String::new(), |at| {
+        format!(
+            " since {}, for {}",
+            short_time(at, case.now),
+            span(case.now.since(at))
+        )
+    });
+    let delay = run
+        .policy
+        .backoff
+        .delay(run.failures.saturating_add(1), run.seed);
+    let unless = if run.policy.rules.can_stop() {
+        " and nothing stops it"
+    } else {
+        ""
+    };
+    let then = if run.is_last_attempt() {
+        "if it fails, so does the run".to_owned()
+    } else if run.is_past(case.now.plus(delay)) {
+        "if it fails, so does the run, because of its deadline".to_owned()
+    } else {
+        format!("if it fails{unless}, the next comes {} later", span(delay))
+    };
+    format!(
+        "running: attempt {}{since}; {then}{}",
+        numbered(case, number),
+        deadline(case)
+    )
+}
+
+fn succeeded(case: &Case<'_>) -> String {
+    let attempts = match case.record.run.attempts {
+        0 | 1 => "at the first attempt".to_owned(),
+        many => format!("after {many} attempts"),
+    };
+    let outcome = case.last.and_then(|attempt| attempt.outcome.as_ref());
+    let last = match outcome {
+        Some(Outcome::Exit { code: 0 }) | None => String::new(),
+        Some(other) => format!(", which {}", deed(other)),
+    };
+    format!("succeeded: {attempts}{last}")
+}
+
+fn failed(case: &Case<'_>, reason: Reason) -> String {
+    let cause = case.cause.filter(|cause| cause.note == Note::Failed);
+    let ended = cause.and_then(|cause| cause.attempt.zip(cause.outcome.as_ref()));
+    let did = ended.map_or(String::new(), |(attempt, outcome)| {
+        format!("attempt {attempt} {}, ", deed(outcome))
+    });
+    let by = cause.and_then(|cause| cause.why).map(|why| why.by);
+    let no_retries = case.record.run.policy.budget == Budget::Failures(0);
+    let why = match (by, reason) {
+        (Some(By::Deadline), _) | (None, Reason::Deadline) => {
+            return past_deadline(ended.map(|(attempt, outcome)| (attempt.0, outcome)));
+        }
+        (Some(By::Command), _) => "stopped by its decision",
+        (Some(By::Decider), _) => "stopped by --decide",
+        (Some(By::StopOn), _) => "stopped by --stop-on",
+        (Some(By::StopIf), _) => "stopped by --stop-if",
+        (Some(By::RetryOn), _) => "which --retry-on does not name",
+        (Some(By::RetryIf), _) => "and --retry-if found nothing in its output",
+        (Some(By::Snoozes), _) => "it was snoozed too often",
+        (Some(By::Budget | By::Interruption) | None, Reason::Exhausted | Reason::Deadline)
+        | (Some(By::Budget | By::Interruption), Reason::Stopped) => {
+            if no_retries {
+                "it has no retries"
+            } else {
+                "its retries are used up"
+            }
+        }
+        (None, Reason::Stopped) => "a rule said not to retry it",
+    };
+    format!("failed: {did}{why}")
+}
+
+fn past_deadline(ended: Option<(u32, &Outcome)>) -> String {
+    match ended {
+        None => "failed: its deadline passed while it waited".to_owned(),
+        Some((attempt, Outcome::Deadline)) => {
+            format!("failed: its deadline passed while attempt {attempt} ran")
+        }
+        Some((attempt, other)) => format!(
+            "failed: attempt {attempt} {}, the next one would start after its deadline",
+            deed(other)
+        ),
+    }
+}
+
+fn canceled(case: &Case<'_>) -> String {
+    let ended = case.last.map(|attempt| (attempt.number, attempt.ended_at));
+    match (ended, case.record.finished_at) {
+        (None, _) => "canceled: before its first attempt".to_owned(),
+        (Some((number, Some(ended))), Some(canceled)) if ended >= canceled => {
+            format!("canceled: while attempt {number} ran")
+        }
+        (Some((number, _)), _) => format!("canceled: while it waited after attempt {number}"),
+    }
+}

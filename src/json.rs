@@ -7,7 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::model::{AttemptRecord, RunId, RunRecord, RunResult, State, Timestamp};
+use crate::model::policy::{WaitBy, Why};
+use crate::model::{
+    AttemptRecord, Outcome, Plan, Policy, Run, RunId, RunRecord, RunResult, State, Timestamp,
+};
 
 /// A string, or an object with the key `base64` when the bytes are not UTF-8.
 pub fn bytes(bytes: &[u8]) -> Value {
@@ -50,14 +53,6 @@ pub const VERSION: u32 = 1;
 
 /// One run with its attempts, at time `now`.
 pub fn run(record: &RunRecord, attempts: &[AttemptRecord], now: Timestamp) -> Value {
-    let due = match record.run.state {
-        State::Waiting { due, .. } => Some(due),
-        State::Held
-        | State::Running { .. }
-        | State::Succeeded
-        | State::Failed { .. }
-        | State::Canceled { .. } => None,
-    };
     let command: Vec<Value> = record.command.iter().map(|word| bytes(word)).collect();
     json!({
         "version": VERSION,
@@ -67,7 +62,7 @@ pub fn run(record: &RunRecord, attempts: &[AttemptRecord], now: Timestamp) -> Va
         "cwd": bytes(&record.cwd),
         "name": record.name,
         "created_at": time(record.created_at),
-        "due_at": due.map(time),
+        "due_at": due(&record.run).map(time),
         "finished_at": record.finished_at.map(time),
         "failures": record.run.failures,
         "policy": record.run.policy,
@@ -83,6 +78,17 @@ pub fn run(record: &RunRecord, attempts: &[AttemptRecord], now: Timestamp) -> Va
     })
 }
 
+fn due(run: &Run) -> Option<Timestamp> {
+    match run.state {
+        State::Waiting { due, .. } => Some(due),
+        State::Held
+        | State::Running { .. }
+        | State::Succeeded
+        | State::Failed { .. }
+        | State::Canceled { .. } => None,
+    }
+}
+
 fn attempt(attempt: &AttemptRecord) -> Value {
     json!({
         "number": attempt.number,
@@ -91,6 +97,52 @@ fn attempt(attempt: &AttemptRecord) -> Value {
         "pid": attempt.pid,
         "outcome": attempt.outcome,
         "retry_delay_ms": attempt.retry_delay_ms,
+    })
+}
+
+/// What `policy` comes to.
+pub fn plan(plan: &Plan, policy: &Policy) -> Value {
+    let waits = plan.waits.iter().map(|row| {
+        json!({
+            "retry": row.retry,
+            "nominal_ms": row.wait.nominal,
+            "min_ms": row.wait.min,
+            "max_ms": row.wait.max,
+            "total_nominal_ms": row.total.nominal,
+            "total_min_ms": row.total.min,
+            "total_max_ms": row.total.max,
+        })
+    });
+    json!({
+        "version": VERSION,
+        "policy": policy,
+        "max_attempts": plan.attempts,
+        "waits": waits.collect::<Vec<_>>(),
+        "more": plan.has_more(),
+        "gives_up_after_ms": plan.gives_up.map(|all| {
+            json!({ "nominal": all.nominal, "min": all.min, "max": all.max })
+        }),
+    })
+}
+
+/// Why a run is where it is at time `now`: the line for people, and what it is made of.
+pub fn why(
+    record: &RunRecord,
+    last_outcome: Option<&Outcome>,
+    decided: Option<Why>,
+    (why, now): (&str, Timestamp),
+) -> Value {
+    json!({
+        "version": VERSION,
+        "id": record.id,
+        "state": record.run.state.status(now).word(),
+        "why": why,
+        "due_at": due(&record.run).map(time),
+        "attempts": record.run.attempts,
+        "max_attempts": record.run.max_attempts(),
+        "last_outcome": last_outcome,
+        "by": decided.map(|why| why.by.word()),
+        "wait_by": decided.and_then(|why| why.wait_by).map(WaitBy::word),
     })
 }
 

@@ -13,6 +13,7 @@ mod clean_child;
 mod cleanup;
 mod crash;
 mod daemon;
+mod explain;
 mod faults;
 mod generated;
 mod harness;

@@ -9,6 +9,7 @@ mod capture;
 mod cleanup;
 mod client;
 mod daemon;
+mod explain;
 mod failure;
 pub mod generate;
 mod list;
@@ -58,7 +59,10 @@ fn shim(arguments: &[OsString]) -> ExitCode {
 }
 
 fn act(cli: Cli) -> anyhow::Result<u8> {
-    let reads = matches!(cli.verb, Verb::Status(_) | Verb::List(_) | Verb::Logs(_));
+    let reads = matches!(
+        cli.verb,
+        Verb::Status(_) | Verb::Explain(_) | Verb::List(_) | Verb::Logs(_)
+    );
     if reads {
         crate::sys::signal::die_of_broken_pipe();
     }
@@ -67,6 +71,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::Run(args) => run::run(client, args),
         Verb::Wait(args) => wait::wait(&client()?, args),
         Verb::Status(args) => status::status(&client()?, args),
+        Verb::Explain(args) => explain::explain(client, args),
         Verb::List(args) => list::list(&client()?, args),
         Verb::Logs(args) => logs::logs(&client()?, args),
         Verb::Cancel(args) => cancel::cancel(&client()?, args),

@@ -13,11 +13,12 @@ use rusqlite::Connection;
 use crate::support::{Home, Need, skip};
 
 /// Every verb that needs the database, and the code with which it refuses.
-const VERBS: [(&[&str], i32); 10] = [
+const VERBS: [(&[&str], i32); 11] = [
     (&["run", "--", "true"], 1),
     (&["run", "--wait", "--", "true"], 125),
     (&["wait", "1"], 125),
     (&["status", "1"], 1),
+    (&["explain", "1"], 1),
     (&["list"], 1),
     (&["logs", "1"], 1),
     (&["cancel", "1"], 1),
@@ -331,7 +332,7 @@ fn a_read_only_database_can_be_looked_at_and_nothing_else() {
     home.retrier(["daemon", "--until-idle"]).output().ok();
     home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
     disk.remount(true);
-    let readers = ["status", "logs", "wait", "list", "daemon"];
+    let readers = ["status", "explain", "logs", "wait", "list", "daemon"];
     let writers = VERBS.iter().filter(|(verb, _)| !readers.contains(&verb[0]));
     let mut writers: Vec<_> = writers.copied().collect();
     writers.retain(|(verb, _)| verb[0] != "cancel");

@@ -42,6 +42,7 @@ fn look_at_flipped(flipped: &[u8], what: &str) {
     let readers = [
         &["list"][..],
         &["status", "1"],
+        &["explain", "1"],
         &["logs", "1"],
         &["wait", "--timeout", "10ms", "1"],
     ];

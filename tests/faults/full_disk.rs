@@ -58,7 +58,12 @@ fn call_every_verb(
     let mut wrong = Vec::new();
     // What there is to read can be read; what is not there is not there.
     let read = [if there { 0 } else { 3 }];
-    for args in [["status", "1"], ["logs", "1"], ["cancel", "9"]] {
+    for args in [
+        ["status", "1"],
+        ["explain", "1"],
+        ["logs", "1"],
+        ["cancel", "9"],
+    ] {
         let expected = if args[0] == "cancel" { [3] } else { read };
         wrong.extend(faults(args[0], &call(&args), &expected, &[]));
     }

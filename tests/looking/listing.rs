@@ -93,7 +93,14 @@ fn a_reader_that_goes_away_is_no_error_and_no_panic() {
     for _ in 0..3 {
         home.run(["--no-daemon-start", "--delay", "1h", "--", "echo", &big]);
     }
-    for verb in ["list", "list --json", "status 1 2 3", "status --json 1 2 3"] {
+    for verb in [
+        "list",
+        "list --json",
+        "status 1 2 3",
+        "status --json 1 2 3",
+        "explain --limit 0 --max-failures 10000",
+        "explain --limit 0 --max-failures 10000 --json",
+    ] {
         let call = home.sh(format!("retrier {verb} | head -c 1")).output().ok();
         assert_eq!(
             (call.stdout.len(), call.error_text().as_str()),

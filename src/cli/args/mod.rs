@@ -4,6 +4,7 @@ mod act;
 mod conditions;
 mod daemon;
 mod defaults;
+mod explain;
 mod look;
 mod policy;
 mod run;
@@ -16,6 +17,7 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use act::{CancelArgs, CleanupArgs, WaitArgs};
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
+pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
 pub use policy::RetryArgs;
 pub use run::RunArgs;
@@ -61,6 +63,7 @@ pub enum Verb {
     Run(Box<RunArgs>),
     Wait(WaitArgs),
     Status(StatusArgs),
+    Explain(Box<ExplainArgs>),
     List(ListArgs),
     Logs(LogsArgs),
     Cancel(CancelArgs),

@@ -1,6 +1,7 @@
 //! Runs for people: the only code that formats text about them.
 
 mod page;
+mod plan;
 mod table;
 mod why;
 mod words;
@@ -11,8 +12,9 @@ use crate::model::Status;
 use crate::sys::terminal::takes_colour;
 
 pub use page::page;
+pub use plan::{plan_lines, plan_page};
 pub use table::table;
-pub use why::Case;
+pub use why::{Case, why};
 pub use words::{clock_time, outcome, span};
 
 /// How a page looks.

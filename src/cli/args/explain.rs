@@ -1,0 +1,48 @@
+//! The options of `retrier explain`.
+
+use clap::{Args, Command, Id};
+
+use crate::model::RunId;
+
+use super::policy::RetryArgs;
+use super::values::{count, run_id};
+
+/// Show what retry options come to, or why a run is where it is
+///
+/// Without an id nothing is looked up and nothing runs: the waits that the options of `run` plan
+/// are shown, without jitter and between which bounds with it, added up, and when it gives up.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "retrier explain [RETRY OPTIONS] [--limit N] [--json]\n       \
+                      retrier explain [--json] ID",
+    after_help = "Examples:\n  \
+        retrier explain --max-failures 20 --max-backoff 10m\n  \
+        retrier explain 17\n\n\
+        In a pipe the fields are separated by tabs, in milliseconds: retry, its wait, the least and\n\
+        the greatest that jitter makes of it, and the same three of all waits up to it.\n\n\
+        Exit codes: 3 no such run."
+)]
+pub struct ExplainArgs {
+    /// Of this run: why it is where it is, and what comes next
+    #[arg(value_name = "ID", value_parser = run_id, conflicts_with_all = of_a_policy())]
+    pub id: Option<RunId>,
+
+    /// The options of `run` to explain
+    #[command(flatten)]
+    pub retries: RetryArgs,
+
+    /// Show the waits before the first N retries; 0 is all, at most 10000 (1000 of --forever)
+    #[arg(long, short = 'n', value_name = "N", default_value = "20", value_parser = count)]
+    pub limit: u32,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whatever is said of a policy; named one by one, so that an error names only what was given.
+fn of_a_policy() -> Vec<Id> {
+    let retries = RetryArgs::augment_args(Command::new("explain"));
+    let options = retries.get_arguments().map(|one| one.get_id().clone());
+    options.chain([Id::from("limit")]).collect()
+}

@@ -1,0 +1,74 @@
+//! `retrier explain`: what a policy comes to before anything runs, or why a run is where it is.
+
+use std::io::{self, IsTerminal};
+
+use crate::clock;
+use crate::json;
+use crate::model::plan::WAITS_MAX;
+use crate::model::{Budget, Plan, Policy, RunId};
+
+use super::args::ExplainArgs;
+use super::client::Client;
+use super::render::Case;
+use super::{out, render};
+
+/// Of the waits that never end so many are shown when all are asked for.
+const ENDLESS_MAX: u32 = 1000;
+
+/// Explains a run, or the policy that the options mean.
+pub fn explain(
+    client: impl FnOnce() -> anyhow::Result<Client>,
+    args: &ExplainArgs,
+) -> anyhow::Result<u8> {
+    match args.id {
+        Some(id) => run(&client()?, id, args.json),
+        None => policy(&args.retries.policy()?, args),
+    }
+}
+
+fn policy(policy: &Policy, args: &ExplainArgs) -> anyhow::Result<u8> {
+    let limit = match (args.limit, policy.budget) {
+        (0, Budget::Forever) => ENDLESS_MAX,
+        (0, Budget::Failures(_)) => WAITS_MAX,
+        (limit, _) => limit,
+    };
+    let plan = Plan::of(policy, limit);
+    if args.json {
+        return out::line(&json::plan(&plan, policy).to_string());
+    }
+    if io::stdout().is_terminal() {
+        return out::bytes(render::plan_page(&plan, policy).as_bytes());
+    }
+    match plan.left {
+        Some(0) => {}
+        Some(left) => out::note(&format!("{left} more waits follow; --limit 0 lists all")),
+        None => out::note("the waits go on without end"),
+    }
+    out::bytes(render::plan_lines(&plan).as_bytes())
+}
+
+fn run(client: &Client, id: RunId, json: bool) -> anyhow::Result<u8> {
+    let store = client.holding(id)?;
+    let (record, attempts, cause) = store.at_once(|read| {
+        let (record, attempts) = read.page(id)?;
+        Ok((record, attempts, read.cause(id)?))
+    })?;
+    if record.run.state.is_final() {
+        // Told is kept: the ending may have been committed a moment ago.
+        store.sync()?;
+    }
+    let now = clock::now();
+    let why = render::why(&Case {
+        record: &record,
+        last: attempts.last(),
+        cause: cause.as_ref(),
+        now,
+        service: &client.service(),
+    });
+    if json {
+        let outcome = attempts.iter().rev().find_map(|one| one.outcome.as_ref());
+        let decided = cause.and_then(|cause| cause.why);
+        return out::line(&json::why(&record, outcome, decided, (&why, now)).to_string());
+    }
+    out::line(&why)
+}

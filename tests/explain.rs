@@ -4,6 +4,7 @@ mod plan;
 mod states;
 mod stories;
 mod told;
+mod translation;
 
 use serde_json::Value;
 

@@ -105,16 +105,19 @@ fn a_snooze_a_loss_and_an_interruption_are_told_as_such() {
 }
 
 #[test]
-fn a_retry_beyond_the_budget_is_not_one_of_so_many() {
+fn a_retry_beyond_the_budget_makes_one_attempt_more() {
     let mut once = policy(Rules::default());
     once.budget = Budget::Failures(0);
     let mut story = Story::of(once);
     let again = || by_command(says(Some(Verdict::Retry), Some(When::After(0))));
     story.attempt(exit(1), again());
-    assert_eq!(story.line(), "queued: attempt 1 exited 1, the next is due");
+    assert_eq!(
+        story.line(),
+        "queued: attempt 1 of 2 exited 1, the next is due"
+    );
     story.starts();
     let line = story.line();
-    assert!(line.starts_with("running: attempt 2 since "), "{line}");
+    assert!(line.starts_with("running: attempt 2 of 2 since "), "{line}");
 }
 
 #[test]

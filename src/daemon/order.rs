@@ -58,6 +58,7 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         retry_if: rules.retry_if,
         retry_after: rules.retry_after,
         timeout,
+        deadline_at: launch.run.deadline_at,
         grace,
     })
 }

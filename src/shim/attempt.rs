@@ -12,12 +12,11 @@ use crate::sys::files::{
     append_private, make_private_dirs, remove_if_there, remove_with_content, set_umask,
 };
 use crate::sys::process::{Exit, Reaped};
-use crate::sys::signal::SIGCHLD;
-use crate::sys::socket::receive_message;
 use crate::sys::spawn::{self, Program, bytes_path};
-use crate::sys::{failpoint, poll, process};
+use crate::sys::{failpoint, process};
 
-use super::order::{Cause, Message, Order};
+use super::deadline::Deadline;
+use super::order::{Cause, Order};
 use super::program::Shim;
 use super::record::{Ending, Stage, error_text};
 use super::testimony::{ask, snoozes};
@@ -41,6 +40,8 @@ pub struct Attempt<'a> {
     exit: Option<(Exit, Timestamp)>,
     report_at: Option<Instant>,
     timeout_at: Option<Instant>,
+    /// Until it has passed, or the command has ended.
+    deadline: Option<Deadline>,
     /// When the next SIGKILL is sent; set once the tree is being ended.
     kill_at: Option<Instant>,
     /// What else is said of it, once it has ended.
@@ -58,6 +59,7 @@ impl<'a> Attempt<'a> {
             exit: None,
             report_at: None,
             timeout_at: None,
+            deadline: None,
             kill_at: None,
             said: None,
         }
@@ -65,6 +67,13 @@ impl<'a> Attempt<'a> {
 
     /// Runs it to its end and gives the last stage. Errors: this process cannot wait any more.
     pub fn run(mut self, shim: &mut Shim) -> io::Result<Stage> {
+        match self.order.deadline_at.map(Deadline::new).transpose() {
+            Ok(deadline) => self.deadline = deadline,
+            Err(error) => {
+                let error = error_text(&format!("the deadline's timer: {error}"));
+                return Ok(Stage::NotStarted { error });
+            }
+        }
         // What was called off while the order was on its way is not started.
         self.hear(shim, Some(Duration::ZERO))?;
         if self.cause.is_some() {
@@ -139,17 +148,21 @@ impl<'a> Attempt<'a> {
         self.said.is_some()
     }
 
-    /// Waits for a signal or a message, and does what it asks for.
-    fn hear(&mut self, shim: &mut Shim, wait: Option<Duration>) -> io::Result<()> {
-        let signals = shim.signals.as_fd();
-        let mut fds = vec![signals];
-        fds.extend(shim.daemon.as_ref().map(AsFd::as_fd));
-        let ready = poll::wait_readable(&fds, wait)?;
-        if ready[0] && shim.signals.take().iter().any(|number| *number != SIGCHLD) {
-            self.end(Cause::Interrupted);
+    /// Waits for a child's end, a message or a deadline, and does what it asks for.
+    fn hear(&mut self, shim: &mut Shim, mut wait: Option<Duration>) -> io::Result<()> {
+        let deadline = self.deadline.as_ref();
+        let again = deadline.and_then(Deadline::look_again);
+        wait = wait.into_iter().chain(again).min();
+        let timer: Vec<_> = deadline.map(AsFd::as_fd).into_iter().collect();
+        shim.hear(&timer, wait)?;
+        if let Some(cause) = shim.called_off {
+            self.end(cause);
         }
-        if ready.get(1).is_some_and(|ready| *ready) {
-            self.listen(shim)?;
+        if let Some(deadline) = &self.deadline
+            && deadline.has_passed()?
+        {
+            self.deadline = None;
+            self.end(Cause::Deadline);
         }
         Ok(())
     }
@@ -161,6 +174,7 @@ impl<'a> Attempt<'a> {
                 Reaped::Child(pid, exit) if pid == self.leader && self.exit.is_none() => {
                     self.exit = Some((exit, clock::now_rounded_up()));
                     self.timeout_at = None;
+                    self.deadline = None;
                     self.report_at = None;
                 }
                 Reaped::Child(..) => {}
@@ -188,22 +202,6 @@ impl<'a> Attempt<'a> {
             self.left().iter().for_each(process::Found::kill);
             self.kill_at = now.checked_add(KILL_AGAIN);
         }
-    }
-
-    fn listen(&mut self, shim: &mut Shim) -> io::Result<()> {
-        let Some(daemon) = &shim.daemon else {
-            return Ok(());
-        };
-        match receive_message(daemon, true)? {
-            Some(bytes) => {
-                // An order would break the protocol, and what the daemon wants then is unknown.
-                if let Message::End(cause) = Message::decode(&bytes)? {
-                    self.end(cause);
-                }
-            }
-            None => shim.daemon = None,
-        }
-        Ok(())
     }
 
     /// Ends the attempt for a cause. The first cause counts, and none after the command's own end.
@@ -238,6 +236,7 @@ impl<'a> Attempt<'a> {
     fn outcome(&self) -> Outcome {
         match (self.cause, self.exit) {
             (Some(Cause::Timeout), _) => Outcome::Timeout,
+            (Some(Cause::Deadline), _) => Outcome::Deadline,
             (Some(Cause::Canceled), _) => Outcome::Canceled,
             (Some(Cause::Interrupted), _) => Outcome::Interrupted,
             (None, Some((Exit::Code(code), _))) => Outcome::Exit { code },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::policy::Conditions;
-use crate::model::{AttemptNumber, Environment, RunId};
+use crate::model::{AttemptNumber, Environment, RunId, Timestamp};
 
 /// One message from the daemon.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub enum Message {
 pub enum Cause {
     /// It ran longer than its timeout.
     Timeout,
+    /// The deadline of its run has passed.
+    Deadline,
     /// Its run was canceled.
     Canceled,
     /// A planned stop.
@@ -64,6 +66,8 @@ pub struct Order {
     pub retry_after: bool,
     /// How long it may run.
     pub timeout: Option<Duration>,
+    /// When its run fails, whatever it does.
+    pub deadline_at: Option<Timestamp>,
     /// How long it has between SIGTERM and SIGKILL.
     pub grace: Duration,
 }

@@ -6,7 +6,8 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use crate::sys::files::set_umask;
 use crate::sys::identity::SHIM_NAME;
@@ -15,7 +16,7 @@ use crate::sys::socket::{receive_message, send_message};
 use crate::sys::{failpoint, poll, process};
 
 use super::attempt::Attempt;
-use super::order::{Message, Order};
+use super::order::{Cause, Message, Order};
 use super::record::{self, Record, Stage, VERSION};
 
 /// The first argument that makes this program a shim.
@@ -26,7 +27,9 @@ pub struct Shim {
     /// The daemon; `None` when it is gone.
     pub(super) daemon: Option<OwnedFd>,
     record: File,
-    pub(super) signals: Signals,
+    signals: Signals,
+    /// Why the attempt that it runs is to be ended, once somebody wants that.
+    pub(super) called_off: Option<Cause>,
     /// Kept open for the whole life: the lock that says that this shim, or what its command left,
     /// is alive.
     _lock: OwnedFd,
@@ -69,6 +72,7 @@ impl Shim {
             daemon: Some(io::stdin().as_fd().try_clone_to_owned()?),
             record: File::from(io::stdout().as_fd().try_clone_to_owned()?),
             signals,
+            called_off: None,
             _lock: lock,
         })
     }
@@ -130,6 +134,7 @@ impl Shim {
     /// Runs one attempt to its end. `true`: no process of it is left.
     fn run(&mut self, order: &Order) -> io::Result<bool> {
         failpoint::reach("shim_before_starting")?;
+        self.called_off = None;
         // If this cannot be written, the command is not started: without it the next daemon
         // would take the attempt for one that never ran.
         if !failpoint::has_bug("no_starting_record") {
@@ -142,6 +147,44 @@ impl Shim {
         self.tell(order, ending, true)?;
         failpoint::reach("shim_reported")?;
         Ok(alone)
+    }
+
+    /// Waits for at most `wait` until a child has ended, or until somebody wants the attempt to be
+    /// ended, which is noted in `called_off`; the first who wants it counts. Says which of `others`
+    /// have become readable.
+    pub(super) fn hear(
+        &mut self,
+        others: &[BorrowedFd<'_>],
+        wait: Option<Duration>,
+    ) -> io::Result<Vec<bool>> {
+        let mut fds = vec![self.signals.as_fd()];
+        fds.extend(self.daemon.as_ref().map(AsFd::as_fd));
+        let own = fds.len();
+        fds.extend(others);
+        let ready = poll::wait_readable(&fds, wait)?;
+        if ready[0] && self.signals.take().iter().any(|number| *number != SIGCHLD) {
+            self.called_off.get_or_insert(Cause::Interrupted);
+        }
+        if own == 2 && ready[1] {
+            self.listen()?;
+        }
+        Ok(ready[own..].to_vec())
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
+        let Some(daemon) = &self.daemon else {
+            return Ok(());
+        };
+        match receive_message(daemon, true)? {
+            Some(bytes) => {
+                // An order would break the protocol, and what the daemon wants then is unknown.
+                if let Message::End(cause) = Message::decode(&bytes)? {
+                    self.called_off.get_or_insert(cause);
+                }
+            }
+            None => self.daemon = None,
+        }
+        Ok(())
     }
 
     /// Records a stage, and with `report` tells the daemon of it.

@@ -19,7 +19,7 @@ pub mod code {
     pub const STATE: u8 = 4;
     /// The run may or may not have been stored.
     pub const UNKNOWN: u8 = 5;
-    /// Waiting took longer than its limit, or an attempt did.
+    /// Waiting took longer than its limit, or an attempt did, or the run's deadline has passed.
     pub const TIMEOUT: u8 = 124;
     /// While a command's own exit code is passed on: retrier itself failed.
     pub const RETRIER: u8 = 125;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::json;
-use crate::model::{AttemptNumber, RunId, State};
+use crate::model::{AttemptNumber, Outcome, Reason, RunId, State};
 use crate::store::{Store, Stream};
 use crate::sys::signal::SIGINT;
 
@@ -117,20 +117,36 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
         out::file_to_stderr(&client.folder.output(id, number, Stream::Stderr))?;
     }
     let outcome = last.and_then(|last| last.outcome.as_ref());
-    if let (State::Failed { .. }, Some(outcome), false) = (&record.run.state, outcome, manner.quiet)
-    {
-        let words = out::escape_text(&render::outcome(outcome));
-        let times = if attempts.len() == 1 {
-            "attempt"
-        } else {
-            "attempts"
-        };
-        out::note(&format!(
-            "run {id} failed after {} {times}: {words}",
-            attempts.len()
-        ));
+    let State::Failed { reason } = record.run.state else {
+        return Ok(outcome.map_or(code::RETRIER, Outcome::exit_code));
+    };
+    if !manner.quiet {
+        let how = out::escape_text(&how_it_failed(reason, outcome, attempts.len()));
+        out::note(&format!("run {id} failed {how}"));
     }
-    Ok(outcome.map_or(code::RETRIER, |outcome| outcome.exit_code()))
+    // It may have passed between two attempts, or before the first.
+    if reason == Reason::Deadline {
+        return Ok(code::TIMEOUT);
+    }
+    Ok(outcome.map_or(code::RETRIER, Outcome::exit_code))
+}
+
+/// How a run failed whose last attempt ended so.
+fn how_it_failed(reason: Reason, outcome: Option<&Outcome>, attempts: usize) -> String {
+    let words = outcome.map(render::outcome).unwrap_or_default();
+    let times = match attempts {
+        0 => return "at its deadline before its first attempt".to_owned(),
+        1 => "attempt",
+        _ => "attempts",
+    };
+    match (reason, outcome) {
+        (Reason::Deadline, Some(Outcome::Deadline)) | (Reason::Exhausted | Reason::Stopped, _) => {
+            format!("after {attempts} {times}: {words}")
+        }
+        (Reason::Deadline, _) => {
+            format!("at its deadline after {attempts} {times}: {words}")
+        }
+    }
 }
 
 /// Waits for several runs; prints a line for each as it ends.

@@ -19,9 +19,10 @@ use super::values::{run_id, status};
     override_usage = "retrier wait [OPTIONS] ID...",
     after_help = "Examples:\n  retrier wait 17\n  \
     retrier wait --timeout 5m 17 18 19\n\n\
-    Exit codes of one run: the command's own, 128+N when signal N ended it, 124 timed out,\n\
-    125 retrier itself failed or there is no such run, 130 canceled. Of several: 0 all\n\
-    succeeded, 1 not all. 124 is the timeout of this wait as well. Ctrl-C ends the waiting alone."
+    Exit codes of one run: the command's own, 128+N when signal N ended it, 124 timed out or\n\
+    past the deadline, 125 retrier itself failed or there is no such run, 130 canceled. Of\n\
+    several: 0 all succeeded, 1 not all. 124 is the timeout of this wait as well. Ctrl-C ends\n\
+    the waiting alone."
 )]
 pub struct WaitArgs {
     /// The runs

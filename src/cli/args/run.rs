@@ -27,7 +27,8 @@ use super::values::variable;
         retrier run --wait --max-failures 8 --timeout 10m --shell 'pg_dump shop | gzip > shop.gz'\n\n\
         Exit codes: 126 the command is not executable, 127 it was not found (nothing is stored);\n\
         5 the run may have been stored, as the message says. With --wait the command's own, 128+N when\n\
-        signal N ended it, 124 timed out, 125 retrier itself failed, 130 canceled.",
+        signal N ended it, 124 timed out or past the deadline, 125 retrier itself failed,\n\
+        130 canceled.",
     group = ArgGroup::new("what").required(true).args(["command", "shell"])
 )]
 pub struct RunArgs {

@@ -92,21 +92,22 @@ impl<'a> Reader<'a> {
     pub fn attempts(&self, id: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
         let reached = failpoint::reach("read_attempts");
         reached.map_err(|error| StoreError::from_io(self.path, error))?;
-        self.rows(
-            "SELECT number, started_at, ended_at, pid, outcome, retry_delay_ms FROM attempt \
-             WHERE run_id = ?1 ORDER BY number",
-            [id.0],
-            |row| {
-                Ok(AttemptRecord {
-                    number: AttemptNumber(row.get(0)?),
-                    started_at: Timestamp::from_millis(row.get(1)?),
-                    ended_at: row::time(row, 2)?,
-                    pid: row.get(3)?,
-                    outcome: row::outcome(row, 4)?,
-                    retry_delay_ms: row.get(5)?,
-                })
-            },
-        )
+        let sql = format!(
+            "SELECT {} FROM attempt WHERE run_id = ?1 ORDER BY number",
+            row::ATTEMPT
+        );
+        self.rows(&sql, [id.0], row::attempt)
+    }
+
+    /// The last attempts of run `id`, at most `limit`, oldest first.
+    pub fn last_attempts(&self, id: RunId, limit: u32) -> Result<Vec<AttemptRecord>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM attempt WHERE run_id = ?1 ORDER BY number DESC LIMIT ?2",
+            row::ATTEMPT
+        );
+        let mut attempts = self.rows(&sql, params![id.0, limit], row::attempt)?;
+        attempts.reverse();
+        Ok(attempts)
     }
 
     /// The runs that pass `filter` at time `now`, newest first.

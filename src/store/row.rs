@@ -3,7 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Result, Row};
 
-use crate::model::{AttemptNumber, Outcome, Reason, Run, State, Timestamp};
+use crate::model::{AttemptNumber, AttemptRecord, Outcome, Reason, Run, State, Timestamp};
 use crate::sys::identity::ProcessIdentity;
 
 /// The columns that [`run`] reads, in its order.
@@ -75,6 +75,21 @@ pub fn outcome(row: &Row<'_>, at: usize) -> Result<Option<Outcome>> {
     let text: Option<String> = row.get(at)?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| unreadable(at, error)))
         .transpose()
+}
+
+/// The columns that [`attempt`] reads, in its order.
+pub const ATTEMPT: &str = "number, started_at, ended_at, pid, outcome, retry_delay_ms";
+
+/// The attempt of the columns [`ATTEMPT`].
+pub fn attempt(row: &Row<'_>) -> Result<AttemptRecord> {
+    Ok(AttemptRecord {
+        number: AttemptNumber(row.get(0)?),
+        started_at: Timestamp::from_millis(row.get(1)?),
+        ended_at: time(row, 2)?,
+        pid: row.get(3)?,
+        outcome: outcome(row, 4)?,
+        retry_delay_ms: row.get(5)?,
+    })
 }
 
 /// The columns of a shim's identity that [`identity`] reads.

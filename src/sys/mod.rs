@@ -3,6 +3,7 @@
 //! Nothing here knows runs or attempts. What is Linux's own (pidfd, /proc, timerfd, epoll, open
 //! file description locks) stays here, so that another Unix can come.
 
+pub mod channel;
 pub mod failpoint;
 pub mod files;
 pub mod filesystem;

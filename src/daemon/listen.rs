@@ -143,7 +143,7 @@ impl Daemon {
         };
         failpoint::reach("report_received")?;
         let what = match record.stage {
-            Stage::Starting => return Ok(()),
+            Stage::Starting | Stage::Deciding(_) => return Ok(()),
             Stage::Running { pid, started_at } => What::Started { pid, started_at },
             Stage::NotStarted { error } => {
                 self.claim_trouble(&io::Error::other(error));

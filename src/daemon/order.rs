@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::clock;
+use crate::json;
 use crate::model::{Environment, Outcome, Policy};
-use crate::shim::order::Order;
+use crate::shim::order::{Decider, Order};
 use crate::store::{Folder, Launch, Store, StoreError, Stream};
 use crate::sys::files::{create_private, make_private_dirs, remove_if_there};
 use crate::sys::spawn::path_bytes;
@@ -16,6 +18,9 @@ const KEY: &str = "RETRIER_IDEMPOTENCY_KEY";
 
 /// The variable with the number of the attempt.
 const ATTEMPT: &str = "RETRIER_ATTEMPT";
+
+/// A decider is told of so many attempts, the last ones.
+const TOLD_MAX: u32 = 100;
 
 /// Why no order could be made.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         Some(digest) => Some(input(store, digest)?),
         None => None,
     };
+    let line = launch.run.policy.rules.decide.clone();
+    let decider = line.map(|line| decider(store, key, line)).transpose()?;
     let output = |stream| path_bytes(&folder.output(key.run, key.attempt, stream));
     let variables = variables(folder, name, key, &launch);
     let Policy {
@@ -59,8 +66,19 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         retry_after: rules.retry_after,
         timeout,
         deadline_at: launch.run.deadline_at,
+        decider,
         grace,
     })
+}
+
+/// The decider with this line, and what it is told of the run.
+fn decider(store: &Store, key: Key, line: String) -> Result<Decider, OrderError> {
+    let told = store.at_once(|read| {
+        let attempts = read.last_attempts(key.run, TOLD_MAX)?;
+        Ok(json::run(&read.record(key.run)?, &attempts, clock::now()))
+    });
+    let run = told.map_err(OrderError::Store)?.to_string();
+    Ok(Decider { line, run })
 }
 
 /// What retrier tells a command through its environment.

@@ -41,10 +41,13 @@ pub struct Watched {
     told: bool,
 }
 
-/// A lost attempt of which processes may be left: they are ended before it is settled.
+/// An attempt whose shim died before the end, so that processes of it may be left: they are ended
+/// before it is settled.
 #[derive(Debug)]
 pub struct Remnant {
     open: OpenAttempt,
+    /// What is settled then; none of a lost one.
+    what: Option<What>,
     /// When its grace is over; none before it was asked to end.
     kill_at: Option<Instant>,
     look_at: Instant,
@@ -154,15 +157,17 @@ impl Daemon {
         }
     }
 
-    /// The shim of an open attempt is gone: reads what it has recorded. What is left of a lost one
-    /// is ended before that is settled. Says what became of it, unless it is lost or cannot be seen
-    /// now.
+    /// The shim of an open attempt is gone: reads what it has recorded. What is left of one that it
+    /// did not see to its end, or of its decider, is ended before that is settled. Says what became
+    /// of it, unless it is lost or cannot be seen now.
     pub(super) fn bury(&mut self, open: OpenAttempt) -> Option<What> {
         let path = self.folder.shims().join(&open.file);
         let same_boot = open.shim.boot_id == self.world.boot_id;
         let same_world = same_boot && open.shim.pid_ns == self.world.pid_ns;
-        let what = match evidence(&path, open.run, open.attempt, same_boot) {
-            Ok(Evidence::Ended(ending)) => Some(What::Ended(ending)),
+        let evidence = evidence(&path, open.run, open.attempt, same_boot);
+        let finished = matches!(evidence, Ok(Evidence::Ended(_) | Evidence::NeverStarted));
+        let what = match evidence {
+            Ok(Evidence::Ended(ending) | Evidence::Undecided(ending)) => Some(What::Ended(ending)),
             Ok(Evidence::NeverStarted) => Some(What::NeverStarted),
             Ok(Evidence::Lost) => None,
             // It is there, and can be read when there are descriptors again.
@@ -176,15 +181,22 @@ impl Daemon {
             }
         };
         let pressed = same_world && !failpoint::has_bug("ignores_leftovers");
-        match &what {
-            Some(what) => self.find_gone(open, what.clone()),
-            None if pressed => {
-                self.remnants.push(Remnant::new(open, clock::monotonic()));
-                self.look_at = None;
-            }
-            None => self.find_lost(open),
+        if !finished && pressed {
+            let remnant = Remnant::new(open, what.clone(), clock::monotonic());
+            self.remnants.push(remnant);
+            self.look_at = None;
+        } else {
+            self.settle_gone(open, what.clone());
         }
         what
+    }
+
+    /// Nothing of an attempt is left but what is known of it; `None` is lost.
+    fn settle_gone(&mut self, open: OpenAttempt, what: Option<What>) {
+        match what {
+            Some(what) => self.find_gone(open, what),
+            None => self.find_lost(open),
+        }
     }
 
     /// Nothing of a lost attempt is left but what was said of it, which its shim can gather no more.
@@ -224,7 +236,7 @@ impl Daemon {
         self.find(Finding { key, what });
     }
 
-    /// Ends what is left of lost attempts, and settles those of which nothing is.
+    /// Ends what is left of attempts without a shim, and settles those of which nothing is.
     fn press_remnants(&mut self, now: Instant) {
         let (due, later) = std::mem::take(&mut self.remnants)
             .into_iter()
@@ -250,7 +262,7 @@ impl Daemon {
                 true
             });
             if !left {
-                self.find_lost(remnant.open);
+                self.settle_gone(remnant.open, remnant.what);
                 continue;
             }
             if press == Press::Terminate {
@@ -318,9 +330,10 @@ impl Daemon {
 }
 
 impl Remnant {
-    fn new(open: OpenAttempt, now: Instant) -> Self {
+    fn new(open: OpenAttempt, what: Option<What>, now: Instant) -> Self {
         Self {
             open,
+            what,
             kill_at: None,
             look_at: now,
             pace: LOOK_AGAIN,

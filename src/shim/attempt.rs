@@ -86,7 +86,7 @@ impl<'a> Attempt<'a> {
                 return Ok(self.ending(Outcome::Spawn { code, error }, None, false));
             }
             Err(Unstarted::Ours(error)) => {
-                self.remove_empty_output();
+                remove_empty_output(self.order);
                 let error = error_text(&error.to_string());
                 return Ok(Stage::NotStarted { error });
             }
@@ -199,7 +199,7 @@ impl<'a> Attempt<'a> {
             if self.exit.is_none() {
                 process::kill_group(self.leader);
             }
-            self.left().iter().for_each(process::Found::kill);
+            left().iter().for_each(process::Found::kill);
             self.kill_at = now.checked_add(KILL_AGAIN);
         }
     }
@@ -217,20 +217,12 @@ impl<'a> Attempt<'a> {
             if self.exit.is_none() {
                 process::terminate_group(self.leader);
             } else {
-                let members = self.left();
+                let members = left();
                 let members = members.iter().filter(|one| one.stat.group == self.leader);
                 members.for_each(process::Found::terminate);
             }
             self.kill_at = clock::monotonic().checked_add(self.order.grace);
         }
-    }
-
-    /// What lives of the attempt. When the command has ended and was reaped the number of its group
-    /// is free, and may be another group's by now: then they are signaled one by one.
-    fn left(&self) -> Vec<process::Found> {
-        // What cannot be looked up now is looked up again in a moment.
-        let left = process::descendants(std::process::id() as i32);
-        left.unwrap_or_default().members
     }
 
     fn outcome(&self) -> Outcome {
@@ -245,20 +237,11 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// No file says the same as an empty one.
-    fn remove_empty_output(&self) {
-        for path in [&self.order.stdout, &self.order.stderr] {
-            if size(path) == 0 {
-                let _ = remove_if_there(&bytes_path(path));
-            }
-        }
-    }
-
     fn ending(&self, outcome: Outcome, pid: Option<i32>, leftover: bool) -> Stage {
         let stdout_len = size(&self.order.stdout);
         if !leftover {
             // Nobody can write to them any more.
-            self.remove_empty_output();
+            remove_empty_output(self.order);
         }
         Stage::Ended(Ending {
             pid,
@@ -272,9 +255,26 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// What lives of the attempt. When the command has ended and was reaped the number of its group
+/// is free, and may be another group's by now: then they are signaled one by one.
+pub(super) fn left() -> Vec<process::Found> {
+    // What cannot be looked up now is looked up again in a moment.
+    let left = process::descendants(std::process::id() as i32);
+    left.unwrap_or_default().members
+}
+
+/// No file says the same as an empty one.
+pub(super) fn remove_empty_output(order: &Order) {
+    for path in [&order.stdout, &order.stderr] {
+        if size(path) == 0 {
+            let _ = remove_if_there(&bytes_path(path));
+        }
+    }
+}
+
 /// Is nothing left but daemons that the command has started, and what they have started? They serve
 /// others too, so they are not ended with the attempt.
-fn services_alone() -> bool {
+pub(super) fn services_alone() -> bool {
     process::descendants(std::process::id() as i32)
         .is_ok_and(|left| left.members.is_empty() && !left.services.is_empty())
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::clock;
+use crate::model::policy::{Complaint, Witness};
 use crate::model::{AttemptNumber, RunId};
 use crate::sys::files::{append_private, create_private, remove_if_there, reserve};
 use crate::sys::identity::{ProcessIdentity, World, open_child, signal};
@@ -134,6 +135,8 @@ fn create_file(folder: &Path) -> io::Result<(String, File)> {
 pub enum Evidence {
     /// It ended like this.
     Ended(Ending),
+    /// It ended like this, and its decider was not heard; something of that one may be left.
+    Undecided(Ending),
     /// Its command was never started.
     NeverStarted,
     /// Its command may have run, and nobody saw how it ended.
@@ -163,6 +166,13 @@ pub fn evidence(
     };
     Ok(match stage {
         Some(Stage::Ended(ending)) => Evidence::Ended(ending),
+        Some(Stage::Deciding(mut ending)) => {
+            ending.testimony.complaints.push(Complaint {
+                of: Witness::Decider,
+                error: "its shim ended before it had answered".to_owned(),
+            });
+            Evidence::Undecided(ending)
+        }
         Some(Stage::Starting | Stage::Running { .. }) => Evidence::Lost,
         Some(Stage::NotStarted { .. }) | None if same_boot => Evidence::NeverStarted,
         Some(Stage::NotStarted { .. }) | None => Evidence::Lost,
@@ -189,7 +199,7 @@ pub enum Press {
     Kill,
 }
 
-/// Ends what a shim that was killed has left of the attempt that it ran: the processes of its
+/// Ends what a shim that was killed has left of the attempt that it ran, or of its decider: the processes of its
 /// session, those that hold its file's lock or may write to `outputs`, and those with `marks` in their
 /// environment, among
 /// the `seen`. `true`: some are left. The shim must have lived in this boot and pid namespace.
@@ -214,7 +224,10 @@ pub fn press_leftover(
             file: file.as_ref(),
             group: record.and_then(|record| match record.stage {
                 Stage::Running { pid, .. } => Some(pid),
-                Stage::Starting | Stage::Ended(_) | Stage::NotStarted { .. } => None,
+                Stage::Starting
+                | Stage::Deciding(_)
+                | Stage::Ended(_)
+                | Stage::NotStarted { .. } => None,
             }),
             outputs,
             marks,

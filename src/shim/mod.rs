@@ -11,6 +11,7 @@
 
 pub mod attempt;
 pub mod deadline;
+pub mod decider;
 pub mod decision;
 pub mod handle;
 pub mod order;

@@ -64,12 +64,23 @@ pub struct Order {
     pub retry_if: Vec<String>,
     /// Whether an HTTP server may say when to ask again.
     pub retry_after: bool,
+    /// Who is asked after the others.
+    pub decider: Option<Decider>,
     /// How long it may run.
     pub timeout: Option<Duration>,
     /// When its run fails, whatever it does.
     pub deadline_at: Option<Timestamp>,
     /// How long it has between SIGTERM and SIGKILL.
     pub grace: Duration,
+}
+
+/// The program that decides after a failed attempt.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decider {
+    /// What the shell runs.
+    pub line: String,
+    /// The run as JSON, with the attempt open.
+    pub run: String,
 }
 
 impl Message {

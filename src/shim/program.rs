@@ -16,6 +16,7 @@ use crate::sys::socket::{receive_message, send_message};
 use crate::sys::{failpoint, poll, process};
 
 use super::attempt::Attempt;
+use super::decider;
 use super::order::{Cause, Message, Order};
 use super::record::{self, Record, Stage, VERSION};
 
@@ -142,8 +143,12 @@ impl Shim {
         }
         failpoint::reach("shim_starting")?;
         let ending = Attempt::new(order).run(self)?;
-        let alone = !matches!(&ending, Stage::Ended(ending) if ending.leftover);
         failpoint::reach("shim_ended")?;
+        let ending = match ending {
+            Stage::Ended(ending) => Stage::Ended(decider::ask(self, order, ending)?),
+            other => other,
+        };
+        let alone = !matches!(&ending, Stage::Ended(ending) if ending.leftover);
         self.tell(order, ending, true)?;
         failpoint::reach("shim_reported")?;
         Ok(alone)

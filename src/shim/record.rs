@@ -26,6 +26,8 @@ pub enum Stage {
         /// When it was started.
         started_at: Timestamp,
     },
+    /// It has failed and ended so, and its decider may be running.
+    Deciding(Ending),
     /// It has ended, and so has what it left behind if it failed.
     Ended(Ending),
     /// It was not started, for want of processes, memory, descriptors or room.
@@ -86,8 +88,13 @@ const ERROR_MAX: usize = 300;
 
 /// `error`, cut so that it fits into a record even when each byte is escaped.
 pub fn error_text(error: &str) -> String {
+    cut(error, ERROR_MAX)
+}
+
+/// `error` in at most `max` bytes, without control characters.
+pub fn cut(error: &str, max: usize) -> String {
     let mut text: String = error.chars().filter(|c| !c.is_control()).collect();
-    while text.len() > ERROR_MAX {
+    while text.len() > max {
         text.pop();
     }
     text

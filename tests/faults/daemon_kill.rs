@@ -153,6 +153,8 @@ fn an_error_anywhere_loses_nothing_and_ends_no_daemon() {
         "trash_before_commit:1:err=EIO",
         "trash_before_commit:1:err=ENOSPC",
         "shim_before_starting:2:err=EIO",
+        "shim_decided:1:err=EIO",
+        "shim_deciding:1:err=EIO",
         "shim_open_output:1:err=ENOSPC",
         "shim_open_output:2:err=EMFILE",
         "shim_spawning:1:err=EAGAIN",

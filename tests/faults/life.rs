@@ -38,8 +38,10 @@ pub const OF_DAEMONS: [&str; 10] = [
 ];
 
 /// The failpoints that a shim reaches, and what its death there does.
-pub const OF_SHIMS: [(&str, Harm); 9] = [
+pub const OF_SHIMS: [(&str, Harm); 11] = [
     ("shim_before_starting", Harm::None),
+    ("shim_decided", Harm::None),
+    ("shim_deciding", Harm::None),
     ("shim_ended", Harm::LostEnded),
     ("shim_left", Harm::None),
     ("shim_open_output", Harm::LostUnstarted),
@@ -68,6 +70,8 @@ impl Life {
         let hook = journal.line(&format!("cat >>'{}'; echo", home.path("hook").display()));
         let policy = ["--constant", "20ms", "--jitter", "0", "--max-failures", "9"];
         let rest = [
+            "--decide",
+            r#"echo '{"retry":true}'"#,
             "--no-daemon-start",
             "--on-complete",
             &hook,

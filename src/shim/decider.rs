@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::json::{self, VERSION};
-use crate::model::policy::{Complaint, Decision, Verdict, Witness};
-use crate::model::{Outcome, Spec};
+use crate::model::Spec;
+use crate::model::policy::{Decision, Verdict, Witness};
 use crate::sys::channel::{Ear, in_memory};
 use crate::sys::files::{append_private, set_umask};
 use crate::sys::process::{self, Exit, Reaped};
@@ -28,16 +28,14 @@ use super::deadline::Deadline;
 use super::decision::parse;
 use super::order::{Cause, Decider, Order};
 use super::program::Shim;
-use super::record::{Ending, Stage, cut};
+use super::record::{Ending, Stage};
+use super::testimony::complaint;
 
 /// How long a decider may take, from its start.
 pub const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How many bytes its answer may have.
 const ANSWER_MAX: usize = 64 * 1024;
-
-/// How many bytes of what is wrong with it are recorded.
-const COMPLAINT_MAX: usize = 200;
 
 /// How often what survives SIGKILL is looked for again.
 const KILL_AGAIN: Duration = Duration::from_millis(50);
@@ -84,7 +82,7 @@ pub fn ask(shim: &mut Shim, order: &Order, mut ending: Ending) -> io::Result<End
     let Some(decider) = &order.decider else {
         return Ok(ending);
     };
-    if order.success.contain(&ending.outcome) || !is_failure(&ending.outcome) {
+    if !order.success.leave_failed(&ending.outcome) {
         return Ok(ending);
     }
     shim.hear(&[], Some(Duration::ZERO))?;
@@ -99,18 +97,6 @@ pub fn ask(shim: &mut Shim, order: &Order, mut ending: Ending) -> io::Result<End
     failpoint::reach("shim_decided")?;
     note(&mut ending, answer);
     Ok(ending)
-}
-
-/// Is it an ending about which somebody has to decide?
-fn is_failure(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Exit { .. }
-        | Outcome::Signal { .. }
-        | Outcome::Timeout
-        | Outcome::Spawn { .. }
-        | Outcome::Lost => true,
-        Outcome::Deadline | Outcome::Canceled | Outcome::Interrupted => false,
-    }
 }
 
 /// Takes an answer into the testimony.
@@ -134,10 +120,7 @@ fn note(ending: &mut Ending, answer: Result<Vec<u8>, Silence>) {
         },
         Err(silence) => silence.words(),
     };
-    let complaint = wrong.map(|error| Complaint {
-        of: Witness::Decider,
-        error: cut(&error, COMPLAINT_MAX),
-    });
+    let complaint = wrong.map(|error| complaint(Witness::Decider, &error));
     said.complaints.extend(complaint);
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::clock;
-use crate::model::policy::{Complaint, Witness};
+use crate::model::policy::Witness;
 use crate::model::{AttemptNumber, RunId};
 use crate::sys::files::{append_private, create_private, remove_if_there, reserve};
 use crate::sys::identity::{ProcessIdentity, World, open_child, signal};
@@ -20,6 +20,7 @@ use crate::sys::{failpoint, lock};
 
 use super::order::Message;
 use super::record::{self, Ending, Record, Stage, Written};
+use super::testimony::complaint;
 
 /// A shim of this daemon.
 #[derive(Debug)]
@@ -167,10 +168,9 @@ pub fn evidence(
     Ok(match stage {
         Some(Stage::Ended(ending)) => Evidence::Ended(ending),
         Some(Stage::Deciding(mut ending)) => {
-            ending.testimony.complaints.push(Complaint {
-                of: Witness::Decider,
-                error: "its shim ended before it had answered".to_owned(),
-            });
+            let error = "its shim ended before it had answered";
+            let complaint = complaint(Witness::Decider, error);
+            ending.testimony.complaints.push(complaint);
             Evidence::Undecided(ending)
         }
         Some(Stage::Starting | Stage::Running { .. }) => Evidence::Lost,

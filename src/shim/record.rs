@@ -83,21 +83,12 @@ const SIZE_MAX: usize = 4096;
 /// The size of a shim's file.
 pub const FILE_SIZE: i64 = SIZE_MAX as i64;
 
-/// An error text is cut to this many bytes, so that a record always fits.
-const ERROR_MAX: usize = 300;
+/// So many bytes of a record an error text may take.
+const ERROR_MAX: usize = 600;
 
-/// `error`, cut so that it fits into a record even when each byte is escaped.
+/// `error`, cut so that it fits into a record.
 pub fn error_text(error: &str) -> String {
-    cut(error, ERROR_MAX)
-}
-
-/// `error` in at most `max` bytes, without control characters.
-pub fn cut(error: &str, max: usize) -> String {
-    let mut text: String = error.chars().filter(|c| !c.is_control()).collect();
-    while text.len() > max {
-        text.pop();
-    }
-    text
+    fitting(error, ERROR_MAX)
 }
 
 /// `text` without control characters, cut to what takes `max` bytes in a record.

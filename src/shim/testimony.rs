@@ -81,15 +81,9 @@ pub fn snoozes(said: &Testimony) -> bool {
 /// Errors: no descriptor or memory for looking, so that nobody knows.
 pub fn gather(outcome: &Outcome, from: &Sources<'_>) -> io::Result<Testimony> {
     let mut said = Testimony::default();
-    let failed = match outcome {
-        Outcome::Canceled => return Ok(said),
-        Outcome::Deadline | Outcome::Interrupted => false,
-        Outcome::Exit { .. }
-        | Outcome::Signal { .. }
-        | Outcome::Timeout
-        | Outcome::Spawn { .. }
-        | Outcome::Lost => !from.success.contain(outcome),
-    };
+    if *outcome == Outcome::Canceled {
+        return Ok(said);
+    }
     match read_decision(&from.decision)? {
         Ok((decision, changes)) => {
             said.command = (decision != Decision::default()).then_some(decision);
@@ -97,7 +91,7 @@ pub fn gather(outcome: &Outcome, from: &Sources<'_>) -> io::Result<Testimony> {
         }
         Err(error) => said.complaints.push(complaint(Witness::Command, &error)),
     }
-    if failed {
+    if from.success.leave_failed(outcome) {
         look_at_output(from, &mut said)?;
     }
     Ok(said)

@@ -115,7 +115,7 @@ impl Default for Rules {
 impl Rules {
     /// Did an attempt with this outcome do what it was asked to do?
     pub fn is_success(&self, outcome: &Outcome) -> bool {
-        self.success.contain(outcome)
+        self.success.are_success(outcome)
     }
 
     /// Can anything but the budget and the deadline keep a failed attempt from being retried?

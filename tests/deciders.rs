@@ -222,8 +222,9 @@ fn it_has_the_folder_umask_environment_and_stderr_of_the_command() {
     let _daemon = home.daemon();
     fs::create_dir(home.path("here")).expect("the temp folder can be written");
     let seen = home.path("seen");
+    // The file for the command's own decision is none of its business.
     let decider = format!(
-        "{{ pwd; umask; echo $OWN $RETRIER_RUN_ID $RETRIER_ATTEMPT; }} >'{}'; echo told >&2",
+        "{{ pwd; umask; echo $OWN $RETRIER_RUN_ID $RETRIER_ATTEMPT ${{RETRIER_DECISION-none}}; }} >'{}'; echo told >&2",
         seen.display()
     );
     let line = "umask 027; exec retrier run --env OWN=mine --decide \"$DECIDER\" --shell \
@@ -237,10 +238,10 @@ fn it_has_the_folder_umask_environment_and_stderr_of_the_command() {
         fs::read_to_string(&seen).expect("the decider was asked")
     };
     let here = home.path("here");
-    let expected = format!("{}\n0027\nmine 1 1\n", here.display());
+    let expected = format!("{}\n0027\nmine 1 1 none\n", here.display());
     assert_eq!(store(here.clone(), ""), expected);
     // The command has removed its folder.
-    let expected = "/\n0027\nmine 2 1\n";
+    let expected = "/\n0027\nmine 2 1 none\n";
     assert_eq!(store(here.clone(), &here.to_string_lossy()), expected);
 }
 

@@ -14,6 +14,7 @@ mod cleanup;
 mod crash;
 mod daemon;
 mod explain;
+mod deadlines;
 mod deciders;
 mod faults;
 mod generated;

@@ -1,6 +1,7 @@
 //! The shim, the daemon, or the run ends while a decider decides: the outcome of the attempt is kept.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -120,20 +121,24 @@ fn a_cancel_ends_one_that_decides_at_once() {
 /// A cancel that comes between the end of the command and its decider must not be forgotten.
 #[test]
 fn a_run_that_is_canceled_before_it_decides_is_not_decided() {
-    let home = Home::new();
-    let _daemon = home.daemon_with(&[], &[("RETRIER_CRASH", "shim_ended:1:sleep=2000")]);
-    let ran = home.path("ran").display().to_string();
-    let (decider, decides) = deciding(&home, "exec sleep 600");
-    let id = submit(
-        &home,
-        &decider,
-        &["--shell", &format!(": >'{ran}'; exit 7")],
-    );
-    wait_until("it has run", LONG, || fs::exists(&ran).unwrap_or(false));
-    home.retrier(["cancel", &id.to_string()]).output().ok();
-    assert_eq!(outcomes(&closed(&home, id)), ["exit 7"]);
-    assert!(!decides.is_open());
-    assert_eq!(complaints(&home, id), [""; 0]);
+    let leaves = "(trap '' TERM; exec sleep 600) &";
+    for (crash, leaves) in [("shim_ended:1:sleep=2000", ""), ("", leaves)] {
+        let home = Home::new();
+        let _daemon = home.daemon_with(&[], &[("RETRIER_CRASH", crash)]);
+        let file = home.path("pid");
+        let line = format!("echo $$ >'{}'; {leaves} exit 7", file.display());
+        let (decider, decides) = deciding(&home, "exec sleep 600");
+        let rest = ["--grace", "2s", "--shell", &line];
+        let id = submit(&home, &decider, &rest);
+        wait_until("the command has ended", LONG, || {
+            let pid = fs::read_to_string(&file).unwrap_or_default();
+            pid.ends_with('\n') && !Path::new("/proc").join(pid.trim()).exists()
+        });
+        home.retrier(["cancel", &id.to_string()]).output().ok();
+        assert_eq!(outcomes(&closed(&home, id)), ["exit 7"]);
+        assert!(!decides.is_open());
+        assert_eq!(complaints(&home, id), [""; 0]);
+    }
 }
 
 #[test]

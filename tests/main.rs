@@ -16,6 +16,7 @@ mod daemon;
 mod explain;
 mod deadlines;
 mod deciders;
+mod decisions;
 mod faults;
 mod generated;
 mod harness;

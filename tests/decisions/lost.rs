@@ -58,6 +58,22 @@ fn a_command_that_said_no_retry_is_not_run_again_although_daemon_and_shim_were_k
     assert_stopped(&home, id, By::Command);
 }
 
+/// A machine that goes down in order tells its shims to end what they run.
+#[test]
+fn a_command_that_said_no_retry_is_not_run_again_after_a_planned_stop() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let id = submit_endless(&home, &["--forever"], STOP);
+    let stop = home.retrier(["daemon", "stop", "--kill"]);
+    stop.output().ok();
+    daemon.wait(LONG);
+    assert_eq!(home.wait(id), 125);
+    let document = home.status(id);
+    assert_eq!(outcomes(&document), ["interrupted"]);
+    assert_eq!(document["result"]["reason"], "stopped");
+    assert_eq!(document["failures"], 0);
+}
+
 /// The shim has gathered what was said when it dies; what it told nobody must be gathered anew.
 #[test]
 fn a_decision_is_heard_although_the_shim_dies_between_reading_and_telling() {

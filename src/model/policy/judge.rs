@@ -11,9 +11,10 @@
 //! | `--retry-on`, `--retry-if` | stop, if neither matches | [`By::RetryOn`], [`By::RetryIf`] |
 //! | the budget | stop, once it is used up; else retry | [`By::Budget`] |
 //!
-//! Of a success only a snooze is heard. `--retry-on` and `--retry-if` choose among the ways in
-//! which a command ends by itself: one that timed out or was lost is retried unless a stop rule
-//! names it. When to retry is asked in the same order, with `Retry-After` and the backoff last.
+//! Of a success only a snooze is heard, of an interruption only a decision to stop. `--retry-on` and
+//! `--retry-if` choose among the ways in which a command ends by itself: one that timed out or was
+//! lost is retried unless a stop rule names it. When to retry is asked in the same order, with
+//! `Retry-After` and the backoff last.
 
 use std::fmt;
 use std::time::Duration;
@@ -180,6 +181,10 @@ pub fn judge(run: &Run, at: Timestamp, outcome: &Outcome, said: &Testimony) -> J
     match outcome {
         Outcome::Deadline => return fail(Reason::Deadline, By::Deadline),
         Outcome::Interrupted => {
+            // What must not be run again, must not because of a planned stop either.
+            if let Some((Verdict::Stop, by)) = verdict(said) {
+                return fail(Reason::Stopped, by);
+            }
             let rest = (INTERRUPTED_REST, Cost::Nothing);
             return go_on(run, at, rest, By::Interruption);
         }

@@ -72,6 +72,7 @@ pub fn run(record: &RunRecord, attempts: &[AttemptRecord], now: Timestamp) -> Va
         "priority": record.priority,
         "pool": record.pool,
         "lock": record.lock,
+        "key": record.key,
         "parent_id": record.parent,
         "hook_id": record.hook,
         "result": record.result.as_ref().map(result),
@@ -146,7 +147,7 @@ pub fn why(
     })
 }
 
-/// A run that was just stored.
-pub fn stored(id: RunId) -> Value {
-    json!({ "version": VERSION, "id": id })
+/// The run that a call of `run` has stored, or found in the place of its own.
+pub fn stored(id: RunId, is_new: bool) -> Value {
+    json!({ "version": VERSION, "id": id, "stored": is_new })
 }

@@ -35,6 +35,7 @@ fn spec() -> Spec {
         policy: Policy::default(),
         start: Start::Now,
         on_complete: Some(b"true".to_vec()),
+        key: None,
     }
 }
 

@@ -33,7 +33,10 @@ fn the_id_alone_is_printed() {
     assert_eq!(stored.stdout, b"1\n");
     assert_eq!(stored.error_text(), "");
     let stored = submit(&home, &["--json", "--", "true"]).ok();
-    assert_eq!(stored.json(), serde_json::json!({"version": 1, "id": 2}));
+    assert_eq!(
+        stored.json(),
+        serde_json::json!({"version": 1, "id": 2, "stored": true})
+    );
     let started = home.retrier(["run", "-q", "--", "true"]).output().ok();
     assert_eq!(started.stdout, b"3\n");
     assert_eq!(started.error_text(), "");

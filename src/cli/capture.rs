@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::clock;
-use crate::model::{Environment, Spec, Start, Timestamp};
+use crate::model::{Environment, Key, Spec, Start, Timestamp};
 use crate::sys::files::{arguments_max, current_umask, own_user};
 use crate::sys::spawn::{path_bytes, resolve};
 
@@ -69,6 +69,10 @@ pub fn spec(args: &RunArgs) -> anyhow::Result<Spec> {
         policy,
         start,
         on_complete: args.on_complete.clone().map(OsString::into_vec),
+        key: args.key.clone().map(|text| Key {
+            text,
+            once: args.once,
+        }),
     })
 }
 

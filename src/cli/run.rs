@@ -1,9 +1,13 @@
 //! `retrier run`: store a command, say its id, see to it that a daemon runs.
 
+use anyhow::bail;
+
 use crate::clock;
 use crate::json;
+use crate::model::{RunId, Spec, State};
+use crate::store::{Store, StoreError, Stored};
 
-use super::args::RunArgs;
+use super::args::{IfExists, RunArgs};
 use super::client::{Client, Service};
 use super::failure::{Failure, code};
 use super::wait::{Manner, one};
@@ -29,9 +33,18 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     // Connected before the transaction begins: that it closes is the ring, also when this process
     // is killed right after its commit.
     let ring = client.ring();
-    let id = store.submit(&spec, clock::now())?.id;
+    let Stored { id, is_new } = store.submit(&spec, clock::now())?;
     let rung = ring.is_connected();
     drop(ring);
+    if !is_new {
+        let whose = taken(&store, id, &spec)?;
+        if args.if_exists == IfExists::Fail {
+            bail!(Failure::new(code::STATE, whose).hint(format!("`retrier status {id}` shows it")));
+        }
+        if !args.quiet {
+            out::note(&format!("{whose}; nothing was stored"));
+        }
+    }
     if args.wait {
         drop(store);
         if !args.quiet {
@@ -46,7 +59,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
                 quiet: args.quiet,
                 json: args.json,
                 start: !args.no_daemon_start,
-                own: true,
+                own: is_new,
             },
         );
         return waited.map_err(|error| {
@@ -57,7 +70,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         });
     }
     let text = if args.json {
-        json::stored(id).to_string()
+        json::stored(id, is_new).to_string()
     } else {
         id.to_string()
     };
@@ -82,4 +95,24 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         let message = format!("run {id} is stored, but its id could not be told: {error:#}");
         Failure::new(code::UNKNOWN, message).into()
     })
+}
+
+/// Who has the key of `spec`, in words: run `id`.
+fn taken(store: &Store, id: RunId, spec: &Spec) -> Result<String, StoreError> {
+    let key = spec.key.as_ref().map_or("", |key| key.text.as_str());
+    let state = match store.read().run(id) {
+        Ok(run) => match run.state {
+            State::Canceled { open: Some(_) } => "is canceled, and is still being ended",
+            State::Waiting { .. } | State::Held => "waits",
+            State::Running { .. } => "runs",
+            State::Succeeded => "has succeeded",
+            State::Failed { .. } => "has failed",
+            State::Canceled { open: None } => "was canceled",
+        },
+        // It was forgotten a moment ago; it had the key when that was asked.
+        Err(StoreError::NoRun { .. }) => "is gone now",
+        Err(error) => return Err(error),
+    };
+    let key = out::escape_text(key);
+    Ok(format!("run {id} has the key \"{key}\" and {state}"))
 }

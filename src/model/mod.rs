@@ -23,6 +23,6 @@ pub use plan::{Plan, Spread, Wait};
 pub use policy::{Budget, Policy, Rules, Testimony};
 pub use record::{AttemptRecord, EventRecord, RunRecord};
 pub use run::{AttemptNumber, Reason, Run, RunId, State, Status};
-pub use spec::{Environment, Spec, Start};
+pub use spec::{Environment, Key, Spec, Start};
 pub use time::Timestamp;
 pub use transition::{AttemptChange, Event, HookChange, Note, Refusal, Transition};

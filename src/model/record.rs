@@ -33,6 +33,8 @@ pub struct RunRecord {
     pub pool: String,
     /// Its lock.
     pub lock: Option<String>,
+    /// Its key.
+    pub key: Option<String>,
     /// What became of it.
     pub result: Option<RunResult>,
 }

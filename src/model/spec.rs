@@ -74,6 +74,20 @@ pub fn split_nul(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         .take(if empty { 0 } else { usize::MAX })
 }
 
+/// What keeps a second run from being stored beside a first one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The key, at most [`Key::BYTES_MAX`] bytes of text without control characters.
+    pub text: String,
+    /// Whether a run that has ended keeps it as long as that run is stored.
+    pub once: bool,
+}
+
+impl Key {
+    /// No key is longer, in bytes.
+    pub const BYTES_MAX: usize = 200;
+}
+
 /// A run to be stored. Arguments, environment and folder are bytes without NUL, not UTF-8.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
@@ -95,6 +109,8 @@ pub struct Spec {
     pub start: Start,
     /// A shell line to run when it has ended.
     pub on_complete: Option<Vec<u8>>,
+    /// Its key.
+    pub key: Option<Key>,
 }
 
 impl Spec {

@@ -58,6 +58,7 @@ pub fn enqueue(
         policy: Policy::default(),
         start: Start::Now,
         on_complete: None,
+        key: None,
     };
     let hook = insert(
         connection,

@@ -14,6 +14,7 @@ mod folder;
 mod history;
 mod hook;
 mod index;
+mod key;
 mod open;
 mod pass;
 mod place;

@@ -63,7 +63,7 @@ impl Store {
 }
 
 const RECORD: &str = "id, created_at, finished_at, command, cwd, name, parent_id, hook_id, \
-     error, return_value, priority, pool, lock";
+     error, return_value, priority, pool, lock, key";
 
 impl<'a> Reader<'a> {
     pub(super) fn new(connection: &'a Connection, path: &'a Path) -> Self {
@@ -365,6 +365,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         priority: row.get(at + 10)?,
         pool: row.get(at + 11)?,
         lock: row.get(at + 12)?,
+        key: row.get(at + 13)?,
         result,
     })
 }

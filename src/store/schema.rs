@@ -107,7 +107,7 @@ CREATE TABLE trash (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Deadlines, decisions, and why things happened.
+/// Deadlines, decisions, keys, and why things happened.
 const POLICIES: &str = "
 -- No attempt starts from then on.
 ALTER TABLE run ADD COLUMN deadline_at INTEGER;
@@ -120,6 +120,12 @@ ALTER TABLE run ADD COLUMN lock TEXT;
 CREATE INDEX run_deadline ON run (deadline_at)
     WHERE state = 'waiting' AND due_at IS NOT NULL AND deadline_at IS NOT NULL;
 
+-- Of the runs with one key at most one has not ended, or is still being ended.
+ALTER TABLE run ADD COLUMN key TEXT;
+CREATE UNIQUE INDEX run_key_held ON run (key)
+    WHERE key IS NOT NULL AND (finished_at IS NULL OR open_attempt IS NOT NULL);
+CREATE INDEX run_key ON run (key, id) WHERE key IS NOT NULL;
+
 -- Who said whether the run goes on, and who said when.
 ALTER TABLE event ADD COLUMN why TEXT;
 ALTER TABLE event ADD COLUMN wait_by TEXT;
@@ -127,3 +133,26 @@ ALTER TABLE event ADD COLUMN wait_by TEXT;
 ALTER TABLE event ADD COLUMN detail TEXT;
 ALTER TABLE event ADD COLUMN hook_id INTEGER;
 ";
+
+/// Asserts that SQLite's plan for `sql` holds `part`, scans no table, and sorts nothing.
+#[cfg(test)]
+pub(super) fn assert_plan(sql: &str, part: &str) {
+    let connection = rusqlite::Connection::open_in_memory().expect("there is memory");
+    for step in MIGRATIONS {
+        connection.execute_batch(step).expect("the layout is right");
+    }
+    let mut explain = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .expect("the statement fits the layout");
+    let unbound = vec![rusqlite::types::Null; explain.parameter_count()];
+    let plan: Vec<String> = explain
+        .query_map(rusqlite::params_from_iter(unbound), |row| row.get(3))
+        .and_then(Iterator::collect)
+        .expect("a plan can be read");
+    let plan = plan.join("\n");
+    assert!(plan.contains(part), "{sql}\n{plan}");
+    assert!(
+        !plan.contains("SCAN") && !plan.contains("TEMP"),
+        "{sql}\n{plan}"
+    );
+}

@@ -17,11 +17,13 @@ use super::open::Store;
 pub struct Stored {
     /// The number of the run.
     pub id: RunId,
+    /// Whether it was stored now. If not, it is an earlier one that has the key.
+    pub is_new: bool,
 }
 
 impl Store {
     /// Stores a run that is due from `now` on as `spec` says, durably: when this gives the number,
-    /// the run survives a power cut. Errors: the run is surely not stored, but for
+    /// the run survives a power cut. One whose key is taken is not stored. Errors: the run is surely not stored, but for
     /// [`StoreError::Unknown`].
     pub fn submit(&mut self, spec: &Spec, now: Timestamp) -> Result<Stored, StoreError> {
         self.with_room(|store| store.submit_once(spec, now))
@@ -29,6 +31,13 @@ impl Store {
 
     fn submit_once(&mut self, spec: &Spec, now: Timestamp) -> Result<Stored, StoreError> {
         let pass = self.begin()?;
+        let earlier = spec.key.as_ref().map(|key| pass.read().taken_by(key));
+        if let Some(id) = earlier.transpose()?.flatten() {
+            drop(pass);
+            // The one who has stored it may not have made it durable yet.
+            self.sync()?;
+            return Ok(Stored { id, is_new: false });
+        }
         let environment_id = pass.guard(content(pass.connection(), &spec.environment.0))?;
         let stdin = spec.stdin.as_deref();
         let stdin_id = stdin.map(|stdin| content(pass.connection(), stdin));
@@ -58,7 +67,7 @@ impl Store {
             cause: error.to_string(),
         })?;
         self.sync()?;
-        Ok(Stored { id })
+        Ok(Stored { id, is_new: true })
     }
 }
 
@@ -95,8 +104,9 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
     connection
         .prepare_cached(
             "INSERT INTO run (state, due_at, delay_ms, created_at, seed, policy, command, cwd, \
-             umask, environment_id, stdin_id, name, on_complete, parent_id, parent_result, deadline_at) \
-             VALUES ('waiting', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             umask, environment_id, stdin_id, name, on_complete, parent_id, parent_result, deadline_at, \
+             key) VALUES ('waiting', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+             ?15, ?16)",
         )?
         .execute(params![
             due.map(Timestamp::millis),
@@ -114,6 +124,7 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
             new.parent.as_ref().map(|parent| parent.id.0),
             new.parent.as_ref().map(|parent| parent.result),
             deadline.map(Timestamp::millis),
+            spec.key.as_ref().map(|key| &key.text),
         ])?;
     let id = RunId(connection.last_insert_rowid());
     let line = Line {

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::{Home, Journal, Process, wait_until};
+use crate::support::{Home, Journal, Process, Running, wait_until};
 
 /// How long anything may take that is bound to happen.
 pub const LONG: Duration = Duration::from_secs(30);
@@ -86,6 +86,18 @@ pub fn closed(home: &Home, run: i64) -> Value {
         last.is_none_or(|last| !last["outcome"].is_null())
     });
     home.status(run)
+}
+
+/// Waits until this call catches SIGINT, which those do that begin to wait.
+#[track_caller]
+pub fn await_patience(call: &Running) {
+    let status = format!("/proc/{}/status", call.pid());
+    wait_until("it waits", LONG, || {
+        let status = fs::read_to_string(&status).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        caught.is_some_and(|mask| mask & (1 << (Signal::SIGINT as u64 - 1)) != 0)
+    });
 }
 
 /// The pid of the one shim that there is.

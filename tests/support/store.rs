@@ -23,6 +23,7 @@ pub fn store_many(home: &Home, count: usize, delay: Duration, now: Timestamp) {
         policy: Policy::default(),
         start: Start::After(delay),
         on_complete: Some(b"true".to_vec()),
+        key: None,
     };
     for _ in 0..count {
         store.submit(&spec, now).expect("it is stored");

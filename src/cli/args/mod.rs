@@ -20,7 +20,7 @@ pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
 pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
 pub use policy::RetryArgs;
-pub use run::RunArgs;
+pub use run::{IfExists, RunArgs};
 
 /// Run a command so that it is not lost: stored, retried with backoff, its result kept.
 #[derive(Debug, Parser)]

@@ -4,14 +4,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, ValueHint, builder::OsStringValueParser, builder::TypedValueParser};
+use clap::{
+    ArgGroup, Args, ValueEnum, ValueHint, builder::OsStringValueParser, builder::TypedValueParser,
+};
 
 use crate::model::Timestamp;
 
 use crate::text::{duration, time};
 
 use super::policy::RetryArgs;
-use super::values::variable;
+use super::values::{key, variable};
 
 /// Store a command and have it run until it succeeds
 ///
@@ -26,9 +28,9 @@ use super::values::variable;
         retrier run -- curl -fsS https://example.com/hook\n  \
         retrier run --wait --max-failures 8 --timeout 10m --shell 'pg_dump shop | gzip > shop.gz'\n\n\
         Exit codes: 126 the command is not executable, 127 it was not found (nothing is stored);\n\
-        5 the run may have been stored, as the message says. With --wait the command's own, 128+N when\n\
-        signal N ended it, 124 timed out or past the deadline, 125 retrier itself failed,\n\
-        130 canceled.",
+        4 its key is taken, with --if-exists fail; 5 the run may have been stored, as the message\n\
+        says. With --wait the command's own, 128+N when signal N ended it, 124 timed out or past\n\
+        the deadline, 125 retrier itself failed, 130 canceled.",
     group = ArgGroup::new("what").required(true).args(["command", "shell"])
 )]
 pub struct RunArgs {
@@ -83,6 +85,27 @@ pub struct RunArgs {
     #[arg(long, value_name = "RFC3339", value_parser = time, help_heading = "Time")]
     pub at: Option<Timestamp>,
 
+    /// Store it only if no run with this key is unfinished; else print that run's id
+    ///
+    /// A run has its key until it has ended and nothing of its last attempt is left. With --wait
+    /// that run is waited for, and Ctrl-C leaves it alone.
+    #[arg(long, value_name = "TEXT", value_parser = key, help_heading = "Key")]
+    pub key: Option<String>,
+
+    /// With --key: store it only if no run with this key is stored, ended ones included
+    #[arg(long, requires = "key", help_heading = "Key")]
+    pub once: bool,
+
+    /// With --key: what to do when the key is taken
+    #[arg(
+        long,
+        value_name = "WHAT",
+        requires = "key",
+        default_value = "skip",
+        help_heading = "Key"
+    )]
+    pub if_exists: IfExists,
+
     /// Wait until it has ended; print the last attempt's output, exit with its code. Ctrl-C
     /// cancels the run
     #[arg(short, long, help_heading = "Afterwards")]
@@ -103,4 +126,13 @@ pub struct RunArgs {
     /// Print JSON: the id, or with --wait the run as `status --json` does
     #[arg(long, help_heading = "Afterwards", conflicts_with = "stream")]
     pub json: bool,
+}
+
+/// What to do when the key is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IfExists {
+    /// Say whose it is, and succeed
+    Skip,
+    /// Fail with exit code 4
+    Fail,
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use crate::model::{RunId, Status};
+use crate::model::{Key, RunId, Status};
 use crate::text::{self, duration};
 
 /// The waits of a list, one for each retry.
@@ -93,6 +93,18 @@ pub fn variable(text: OsString) -> Result<(Vec<u8>, Vec<u8>), String> {
     }
 }
 
+/// The key of a run.
+pub fn key(text: &str) -> Result<String, String> {
+    let fits = (1..=Key::BYTES_MAX).contains(&text.len());
+    if fits && !text.contains(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    let max = Key::BYTES_MAX;
+    Err(format!(
+        "it must have 1 to {max} bytes, and no control character"
+    ))
+}
+
 /// The number of a run.
 pub fn run_id(text: &str) -> Result<RunId, String> {
     match text.parse::<i64>() {
@@ -113,6 +125,15 @@ pub fn status(text: &str) -> Result<Status, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_short_and_can_be_printed() {
+        assert_eq!(key("a b/ü"), Ok("a b/ü".to_owned()));
+        assert!(key(&"x".repeat(200)).is_ok());
+        for wrong in ["", "a\nb", "a\u{9b}b", &"x".repeat(201), &"ü".repeat(101)] {
+            assert!(key(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn factors_are_finite_and_in_range() {

@@ -26,6 +26,10 @@ pub fn page(case: &Case<'_>, attempts: &[AttemptRecord], style: Style) -> String
         "name",
         &escape_text(record.name.as_deref().unwrap_or_default()),
     );
+    field(
+        "key",
+        &escape_text(record.key.as_deref().unwrap_or_default()),
+    );
     field("command", &command(&record.command));
     field(
         "folder",

@@ -1,0 +1,47 @@
+//! Keys: of all runs with the same key at most one has not ended. Who has a key is asked in the
+//! transaction that would give it to somebody else, and a unique index stands behind that.
+//!
+//! A run holds its key until it has ended and its attempt is closed: a canceled command that is
+//! still being ended must not meet its successor.
+
+use rusqlite::params;
+
+use crate::model::{Key, RunId};
+
+use super::error::StoreError;
+use super::read::Reader;
+
+const HOLDER: &str = "SELECT id FROM run WHERE key = ?1 AND key IS NOT NULL \
+     AND (finished_at IS NULL OR open_attempt IS NOT NULL)";
+
+const NEWEST: &str = "SELECT id FROM run WHERE key = ?1 ORDER BY id DESC LIMIT 1";
+
+impl Reader<'_> {
+    /// The run that holds the key `text`.
+    pub fn holder_of(&self, text: &str) -> Result<Option<RunId>, StoreError> {
+        let found = self.rows(HOLDER, params![text], |row| row.get(0).map(RunId))?;
+        Ok(found.first().copied())
+    }
+
+    /// The run because of which no other with this key is stored.
+    pub(super) fn taken_by(&self, key: &Key) -> Result<Option<RunId>, StoreError> {
+        let holder = self.holder_of(&key.text)?;
+        if holder.is_some() || !key.once {
+            return Ok(holder);
+        }
+        let newest = self.rows(NEWEST, params![key.text], |row| row.get(0).map(RunId))?;
+        Ok(newest.first().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::assert_plan;
+
+    #[test]
+    fn a_key_is_looked_up_in_its_index() {
+        assert_plan(HOLDER, "USING INDEX run_key_held (key=?)");
+        assert_plan(NEWEST, "USING COVERING INDEX run_key (key=?)");
+    }
+}

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::model::policy::{WaitBy, Why};
 use crate::model::{
-    AttemptRecord, Outcome, Plan, Policy, Run, RunId, RunRecord, RunResult, State, Timestamp,
+    AttemptRecord, EventRecord, Outcome, Plan, Policy, Run, RunId, RunRecord, RunResult, State,
+    Timestamp,
 };
 
 /// A string, or an object with the key `base64` when the bytes are not UTF-8.
@@ -144,6 +145,25 @@ pub fn why(
         "last_outcome": last_outcome,
         "by": decided.map(|why| why.by.word()),
         "wait_by": decided.and_then(|why| why.wait_by).map(WaitBy::word),
+    })
+}
+
+/// A line of the history of run `id`.
+pub fn event(id: RunId, event: &EventRecord) -> Value {
+    json!({
+        "version": VERSION,
+        "run_id": id,
+        "number": event.number,
+        "at": time(event.at),
+        "kind": event.note.word(),
+        "attempt": event.attempt,
+        "outcome": event.outcome,
+        "due_at": event.due.map(time),
+        "delay_ms": event.delay_ms(),
+        "why": event.why.map(|why| why.by.word()),
+        "wait_by": event.why.and_then(|why| why.wait_by).map(WaitBy::word),
+        "detail": event.detail,
+        "hook_id": event.hook,
     })
 }
 

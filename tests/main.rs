@@ -16,6 +16,7 @@ mod daemon;
 mod deadlines;
 mod deciders;
 mod decisions;
+mod events;
 mod explain;
 mod faults;
 mod generated;

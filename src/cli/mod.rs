@@ -9,6 +9,7 @@ mod capture;
 mod cleanup;
 mod client;
 mod daemon;
+mod events;
 mod explain;
 mod failure;
 pub mod generate;
@@ -61,7 +62,7 @@ fn shim(arguments: &[OsString]) -> ExitCode {
 fn act(cli: Cli) -> anyhow::Result<u8> {
     let reads = matches!(
         cli.verb,
-        Verb::Status(_) | Verb::Explain(_) | Verb::List(_) | Verb::Logs(_)
+        Verb::Status(_) | Verb::Explain(_) | Verb::List(_) | Verb::Events(_) | Verb::Logs(_)
     );
     if reads {
         crate::sys::signal::die_of_broken_pipe();
@@ -73,6 +74,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::Status(args) => status::status(&client()?, args),
         Verb::Explain(args) => explain::explain(client, args),
         Verb::List(args) => list::list(&client()?, args),
+        Verb::Events(args) => events::events(&client()?, args),
         Verb::Logs(args) => logs::logs(&client()?, args),
         Verb::Cancel(args) => cancel::cancel(&client()?, args),
         Verb::Cleanup(args) => cleanup::cleanup(&client()?, args),

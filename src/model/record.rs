@@ -3,7 +3,7 @@
 use super::outcome::{Outcome, RunResult};
 use super::policy::Why;
 use super::run::{AttemptNumber, Run, RunId};
-use super::time::Timestamp;
+use super::time::{Timestamp, millis_of};
 use super::transition::Note;
 
 /// A run with all that people are shown of it. The environment is not part of it.
@@ -79,4 +79,14 @@ pub struct EventRecord {
     pub detail: Option<String>,
     /// The hook that was stored.
     pub hook: Option<RunId>,
+}
+
+impl EventRecord {
+    /// How long the run waits from then on, in milliseconds, if it does: as it was planned, or
+    /// else as its due time has it.
+    pub fn delay_ms(&self) -> Option<i64> {
+        let due = self.due?;
+        let wait = due.since(self.at);
+        Some(self.retry_delay_ms.unwrap_or(millis_of(wait)))
+    }
 }

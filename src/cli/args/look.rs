@@ -48,6 +48,25 @@ pub struct ListArgs {
     pub json: bool,
 }
 
+/// Show what happened to a run, and why
+///
+/// One line per event, oldest first: when it was stored, each start and end of an attempt, how long
+/// it waits then and who decided that, its ending, its hook, what was canceled or retried by hand.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  retrier events 17\n  \
+    retrier events --json 17 | jq -r 'select(.kind == \"attempt_failed\") | .outcome.code'\n\n\
+    In a pipe the fields are separated by tabs: time, event, attempt, outcome, due, wait in\n\
+    milliseconds, who decided, who set the wait, hook, detail.\n\nExit codes: 3 no such run.")]
+pub struct EventsArgs {
+    /// The run
+    #[arg(value_name = "ID", value_parser = run_id)]
+    pub id: RunId,
+
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Print what a run's command wrote
 ///
 /// Its stdout goes to stdout and its stderr to stderr, byte by byte; on a terminal control

@@ -18,7 +18,7 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use act::{CancelArgs, CleanupArgs, WaitArgs};
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
 pub use explain::ExplainArgs;
-pub use look::{CompletionsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
+pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
 pub use policy::RetryArgs;
 pub use run::{IfExists, RunArgs};
 
@@ -65,6 +65,7 @@ pub enum Verb {
     Status(StatusArgs),
     Explain(Box<ExplainArgs>),
     List(ListArgs),
+    Events(EventsArgs),
     Logs(LogsArgs),
     Cancel(CancelArgs),
     Cleanup(CleanupArgs),

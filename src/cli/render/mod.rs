@@ -1,5 +1,6 @@
 //! Runs for people: the only code that formats text about them.
 
+mod events;
 mod page;
 mod plan;
 mod table;
@@ -11,6 +12,7 @@ use std::io;
 use crate::model::Status;
 use crate::sys::terminal::takes_colour;
 
+pub use events::events;
 pub use page::page;
 pub use plan::{plan_lines, plan_page};
 pub use table::table;

@@ -121,10 +121,19 @@ pub fn short_time(at: Timestamp, now: Timestamp) -> String {
 
 /// A time on the local clock.
 pub fn clock_time(at: Timestamp) -> String {
+    local(at, "%Y-%m-%d %H:%M:%S")
+}
+
+/// A time on the local clock, with milliseconds.
+pub fn clock_time_ms(at: Timestamp) -> String {
+    local(at, "%Y-%m-%d %H:%M:%S%.3f")
+}
+
+fn local(at: Timestamp, format: &str) -> String {
     match jiff::Timestamp::from_millisecond(at.millis()) {
         Ok(time) => {
             let zoned = time.to_zoned(jiff::tz::TimeZone::system());
-            zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
+            zoned.strftime(format).to_string()
         }
         Err(_) => at.millis().to_string(),
     }

@@ -29,6 +29,7 @@ mod migration;
 mod outcomes;
 mod policies;
 mod precedence;
+mod retry;
 mod store;
 mod submit;
 mod tidy;

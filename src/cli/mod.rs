@@ -18,6 +18,7 @@ mod logs;
 mod out;
 mod progress;
 mod render;
+mod retry;
 mod run;
 mod status;
 mod tail;
@@ -76,6 +77,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::List(args) => list::list(&client()?, args),
         Verb::Events(args) => events::events(&client()?, args),
         Verb::Logs(args) => logs::logs(&client()?, args),
+        Verb::Retry(args) => retry::retry(&client()?, args),
         Verb::Cancel(args) => cancel::cancel(&client()?, args),
         Verb::Cleanup(args) => cleanup::cleanup(&client()?, args),
         Verb::Daemon(args) => daemon::daemon(&client()?, args),

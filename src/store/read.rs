@@ -175,21 +175,6 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// The failed runs that are no hooks, of this name if there is one, with ids above `after`.
-    pub fn failed(
-        &self,
-        name: Option<&str>,
-        after: RunId,
-        limit: usize,
-    ) -> Result<Vec<RunId>, StoreError> {
-        self.rows(
-            "SELECT id FROM run WHERE state = 'failed' AND finished_at IS NOT NULL AND id > ?1 \
-             AND parent_id IS NULL AND (?2 IS NULL OR name = ?2) ORDER BY id LIMIT ?3",
-            params![after.0, name, limit as i64],
-            |row| row.get(0).map(RunId),
-        )
-    }
-
     /// The earliest ending of a finished run.
     pub fn oldest_ending(&self) -> Result<Option<Timestamp>, StoreError> {
         self.one(

@@ -125,6 +125,7 @@ ALTER TABLE run ADD COLUMN key TEXT;
 CREATE UNIQUE INDEX run_key_held ON run (key)
     WHERE key IS NOT NULL AND (finished_at IS NULL OR open_attempt IS NOT NULL);
 CREATE INDEX run_key ON run (key, id) WHERE key IS NOT NULL;
+CREATE INDEX run_failed ON run (name, id) WHERE state = 'failed' AND name IS NOT NULL;
 
 -- Who said whether the run goes on, and who said when.
 ALTER TABLE event ADD COLUMN why TEXT;

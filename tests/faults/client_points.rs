@@ -7,7 +7,7 @@ use crate::crash::tools::{
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 /// The failpoints that a client reaches.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 15] = [
     "cancel_before_commit",
     "cancel_committed",
     "cleanup_before_commit",
@@ -15,6 +15,8 @@ pub const ALL: [&str; 13] = [
     "index_emptied",
     "index_held",
     "read_attempts",
+    "retry_before_commit",
+    "retry_committed",
     "store_identifying",
     "store_migrating",
     "store_sync",

@@ -63,6 +63,45 @@ pub struct CancelArgs {
     pub ids: Vec<RunId>,
 }
 
+/// Run failed or canceled runs once more
+///
+/// Budget and deadline begin anew, the attempts go on counting and the history is kept. A run that
+/// waits for its next attempt is due now. The attempt of a canceled run that is still being ended
+/// is waited for.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "retrier retry [--delay D] ID...\n       \
+                      retrier retry [--delay D] --all-failed [--name TEXT]",
+    after_help = "Examples:\n  retrier retry 17\n  \
+        retrier retry --all-failed --name nightly --delay 10m\n\n\
+        Exit codes: 3 no such run, 4 a run is queued, runs or has succeeded, its key is held by\n\
+        another run, or it would start after its deadline.",
+    group = ArgGroup::new("retried").required(true).args(["ids", "all_failed"])
+)]
+pub struct RetryArgs {
+    /// The runs
+    #[arg(value_name = "ID", value_parser = run_id)]
+    pub ids: Vec<RunId>,
+
+    /// All runs that have failed, but for hooks
+    #[arg(long)]
+    pub all_failed: bool,
+
+    /// Only those of this name
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "all_failed",
+        conflicts_with = "ids"
+    )]
+    pub name: Option<String>,
+
+    /// Start them after D
+    #[arg(long, value_name = "D", value_parser = duration, default_value = "0",
+          hide_default_value = true)]
+    pub delay: Duration,
+}
+
 /// Forget finished runs, with their output
 ///
 /// The daemon forgets runs by itself when its retention has passed.

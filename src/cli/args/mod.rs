@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use act::{CancelArgs, CleanupArgs, WaitArgs};
+pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
 pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
@@ -67,6 +67,7 @@ pub enum Verb {
     List(ListArgs),
     Events(EventsArgs),
     Logs(LogsArgs),
+    Retry(RetryArgs),
     Cancel(CancelArgs),
     Cleanup(CleanupArgs),
     Daemon(DaemonArgs),

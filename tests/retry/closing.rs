@@ -1,0 +1,82 @@
+//! A canceled run whose attempt is still being ended: a retry waits for that.
+
+use nix::sys::signal::Signal;
+
+use crate::crash::tools::{Gate, LONG, await_patience, millis, outcomes};
+use crate::support::{Home, Journal, Need, skip, wait_until};
+
+use super::kinds;
+
+/// A canceled run whose first attempt does not end before its grace has passed; the next one ends at once.
+fn canceled(home: &Home, journal: &Journal, grace: &str) -> i64 {
+    let grown = Gate::new(home, "grown");
+    let body = format!(
+        "[ $RETRIER_ATTEMPT = 1 ] || exit 0; trap '' TERM; : >'{}'; sleep 600; exit",
+        home.path("grown").display()
+    );
+    let id = home.run(["--grace", grace, "--shell", &journal.line(&body)]);
+    wait_until("it ignores SIGTERM", LONG, || grown.is_open());
+    home.retrier(["cancel", &id.to_string()]).output().ok();
+    id
+}
+
+#[test]
+fn the_next_attempt_starts_after_the_canceled_one_has_ended() {
+    if skip(Need::Flock) {
+        return;
+    }
+    let home = Home::new();
+    let journal = Journal::new(&home);
+    let mut daemon = home.daemon();
+    let id = canceled(&home, &journal, "2s");
+    let other = home.run(["--delay", "1h", "--", "true"]);
+    daemon.kill9();
+    let ids = [id.to_string(), other.to_string()];
+    let waits = home.retrier(["retry", &ids[0], &ids[1]]).spawn();
+    // It starts the daemon that ends the attempt; the other run does not have to wait for that.
+    wait_until("the other run has ended", LONG, || {
+        home.state(other) == "succeeded"
+    });
+    assert_eq!(outcomes(&home.status(id)), ["open"]);
+    waits.wait().ok();
+    assert_eq!(home.wait(id), 0);
+    let run = home.status(id);
+    assert_eq!(outcomes(&run), ["canceled", "exit 0"]);
+    let [first, second] = [0, 1].map(|n| run["attempts"][n].clone());
+    assert!(millis(&second["started_at"]) >= millis(&first["ended_at"]));
+    journal.assert_no_overlap();
+    let expected = [
+        "enqueued",
+        "started",
+        "canceled",
+        "attempt_closed",
+        "retried",
+        "started",
+        "succeeded",
+    ];
+    assert_eq!(kinds(&home, id), expected);
+}
+
+#[test]
+fn ctrl_c_ends_the_waiting_and_changes_nothing() {
+    if skip(Need::Flock) {
+        return;
+    }
+    let home = Home::new();
+    let journal = Journal::new(&home);
+    let _daemon = home.daemon();
+    let id = canceled(&home, &journal, "10m");
+    let before = home.status(id);
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let waits = home.retrier(["retry", &id.to_string()]).spawn();
+        await_patience(&waits);
+        waits.signal(signal);
+        let said = waits.wait().exits(code).error_text();
+        assert!(
+            said.contains(&format!("run {id} was not retried")),
+            "{said}"
+        );
+    }
+    assert_eq!(home.status(id), before);
+    assert_eq!(kinds(&home, id), ["enqueued", "started", "canceled"]);
+}

@@ -70,7 +70,10 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
         }
         match woken {
             Woken::Tick => {}
-            Woken::Ended(id) => return report(client, &store, id, manner),
+            Woken::Ended(id) => match report(client, &store, id, manner)? {
+                Some(code) => return Ok(code),
+                None => waiting.call_again(),
+            },
             Woken::TimedOut => {
                 if !manner.quiet {
                     out::note(&format!("run {id} has not ended yet, and goes on"));
@@ -96,9 +99,12 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     }
 }
 
-/// Tells of run `id`, which has ended.
-fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::Result<u8> {
+/// Tells of run `id`, which has ended; `None` if it was retried by hand since then.
+fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::Result<Option<u8>> {
     let (record, attempts) = store.at_once(|read| read.page(id))?;
+    if !record.run.state.is_final() {
+        return Ok(None);
+    }
     // The ending may have been committed a moment ago.
     store.sync()?;
     let last = attempts.last();
@@ -109,7 +115,7 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
         if !manner.quiet {
             out::note(&format!("run {id} was canceled"));
         }
-        return Ok(code::CANCELED);
+        return Ok(Some(code::CANCELED));
     }
     let number = last.map_or(AttemptNumber(0), |last| last.number);
     if !manner.json && !manner.stream {
@@ -118,7 +124,7 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
     }
     let outcome = last.and_then(|last| last.outcome.as_ref());
     let State::Failed { reason } = record.run.state else {
-        return Ok(outcome.map_or(code::RETRIER, Outcome::exit_code));
+        return Ok(Some(outcome.map_or(code::RETRIER, Outcome::exit_code)));
     };
     if !manner.quiet {
         let how = out::escape_text(&how_it_failed(reason, outcome, attempts.len()));
@@ -126,9 +132,9 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
     }
     // It may have passed between two attempts, or before the first.
     if reason == Reason::Deadline {
-        return Ok(code::TIMEOUT);
+        return Ok(Some(code::TIMEOUT));
     }
-    Ok(outcome.map_or(code::RETRIER, Outcome::exit_code))
+    Ok(Some(outcome.map_or(code::RETRIER, Outcome::exit_code)))
 }
 
 /// How a run failed whose last attempt ended so.
@@ -173,8 +179,13 @@ fn several(client: &Client, ids: &[RunId], manner: Manner) -> anyhow::Result<u8>
             Woken::Tick => {}
             Woken::Ended(id) => {
                 progress.clear();
-                pending.retain(|other| *other != id);
-                worst = worst.max(tell(&store, id, manner)?);
+                match tell(&store, id, manner)? {
+                    Some(code) => {
+                        pending.retain(|other| *other != id);
+                        worst = worst.max(code);
+                    }
+                    None => waiting.call_again(),
+                }
             }
             Woken::TimedOut => {
                 progress.clear();
@@ -195,15 +206,19 @@ fn several(client: &Client, ids: &[RunId], manner: Manner) -> anyhow::Result<u8>
     Ok(worst)
 }
 
-fn tell(store: &Store, id: RunId, manner: Manner) -> anyhow::Result<u8> {
+/// The same of one among several.
+fn tell(store: &Store, id: RunId, manner: Manner) -> anyhow::Result<Option<u8>> {
     let (record, attempts) = match store.at_once(|read| read.page(id)) {
         Ok(page) => page,
         Err(error @ crate::store::StoreError::NoRun { .. }) => {
             out::failure(error.into());
-            return Ok(code::FAILED);
+            return Ok(Some(code::FAILED));
         }
         Err(error) => return Err(error.into()),
     };
+    if !record.run.state.is_final() {
+        return Ok(None);
+    }
     let now = clock::now();
     store.sync()?;
     if manner.json {
@@ -211,8 +226,8 @@ fn tell(store: &Store, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     } else {
         out::line(&format!("{id} {}", record.run.state.status(now).word()))?;
     }
-    Ok(match record.run.state {
+    Ok(Some(match record.run.state {
         State::Succeeded => code::DONE,
         _ => code::FAILED,
-    })
+    }))
 }

@@ -108,8 +108,7 @@ impl<'c> Waiting<'c> {
             if let Some(signal) = came.first() {
                 return Ok(Woken::Signal(*signal));
             }
-            let told = self.ring.as_mut().map(Ring::told);
-            self.candidates.extend(told.unwrap_or_default());
+            self.hear(store)?;
             if alone {
                 self.candidates.extend(pending);
             }
@@ -118,6 +117,28 @@ impl<'c> Waiting<'c> {
                 return Ok(Woken::Tick);
             }
         }
+    }
+
+    /// Takes what the daemon has told. Of each ending it tells once: of a run that was retried by
+    /// hand since then it is asked again.
+    fn hear(&mut self, store: &Store) -> anyhow::Result<()> {
+        let Some(ring) = &mut self.ring else {
+            return Ok(());
+        };
+        for id in ring.told() {
+            if has_ended(store, id)? {
+                self.candidates.push_back(id);
+            } else {
+                ring.ask_for(&[id]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the daemon anew: who was told of an ending is not told again of the next one.
+    pub fn call_again(&mut self) {
+        self.ring = None;
+        self.called_at = None;
     }
 
     /// Connects to the daemon if there is no connection. `true`: there is a new one, and what

@@ -1,8 +1,9 @@
 //! The client killed in the middle, several clients at once, and waiters: a run is retried once or not at all.
 
+use std::fs;
 use std::thread;
 
-use crate::crash::tools::{LONG, numbers, outcomes};
+use crate::crash::tools::{LONG, numbers, outcomes, wait_until_state};
 use crate::support::{Home, wait_until};
 
 use super::{failed, kinds, retry};
@@ -95,4 +96,37 @@ fn a_retry_beside_a_cancel_is_before_it_or_after_it() {
             other => panic!("{other:?}: {kinds:?}"),
         }
     }
+}
+
+/// A waiter is told of each ending once. One that is told and finds the run retried has to be told again: without that
+/// it waited for ever.
+#[test]
+fn a_waiter_that_sleeps_through_an_ending_and_a_retry_hears_of_the_next_ending() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let (first, second) = (home.path("first"), home.path("second"));
+    let line = format!(
+        "gate='{}'; [ $RETRIER_ATTEMPT = 1 ] || gate='{}'; until [ -e \"$gate\" ]; do sleep 0.05; done; \
+         echo $RETRIER_ATTEMPT; exit 7",
+        first.display(),
+        second.display()
+    );
+    let id = home.run(["--max-failures", "0", "--shell", &line]);
+    let waiter = home.retrier(["wait", &id.to_string()]).spawn();
+    // One for the signals that wake it, three for those that write to it, and the doorbell.
+    let fds = format!("/proc/{}/fd", waiter.pid());
+    wait_until("it has called the daemon", LONG, || {
+        let links = fs::read_dir(&fds).into_iter().flatten().flatten();
+        let targets = links.filter_map(|link| fs::read_link(link.path()).ok());
+        let sockets = targets.filter(|target| target.to_string_lossy().starts_with("socket:"));
+        sockets.count() >= 5
+    });
+    waiter.signal(nix::sys::signal::Signal::SIGSTOP);
+    fs::write(first, "").expect("the temp folder can be written");
+    wait_until_state(&home, id, "failed");
+    retry(&home, id);
+    waiter.signal(nix::sys::signal::Signal::SIGCONT);
+    wait_until_state(&home, id, "running");
+    fs::write(second, "").expect("the temp folder can be written");
+    assert_eq!(waiter.wait().exits(7).text(), "2");
 }

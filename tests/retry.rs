@@ -158,6 +158,30 @@ fn each_ending_of_a_retried_run_enqueues_the_hook_once() {
     assert_eq!(runs.lines().count(), 4, "one run, three hooks");
 }
 
+/// A hook of an earlier ending may ask about its parent, too.
+#[test]
+fn a_run_is_not_forgotten_while_the_hook_of_an_earlier_ending_has_not_ended() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let gate = Gate::new(&home, "gate");
+    let hook = format!("[ $RETRIER_RESULT = success ] || {{ {}; }}", gate.line());
+    let line = "[ $RETRIER_ATTEMPT = 2 ]";
+    let id = failed(&home, &["--on-complete", &hook, "--shell", line]);
+    let first = home.status(id)["hook_id"].as_i64().expect("a hook");
+    retry(&home, id);
+    assert_eq!(home.wait(id), 0);
+    let second = home.status(id)["hook_id"].as_i64().expect("a hook");
+    wait_until_state(&home, second, "succeeded");
+    let cleanup = || home.retrier(["cleanup", &id.to_string()]).output();
+    let said = cleanup().exits(4).error_text();
+    assert!(said.contains(&format!("run {first}")), "{said}");
+    home.retrier(["cleanup", "--older-than", "0"]).output().ok();
+    assert_eq!(home.state(id), "succeeded", "a sweep leaves it too");
+    gate.open();
+    assert_eq!(home.wait(first), 0);
+    cleanup().ok();
+}
+
 #[test]
 fn a_canceled_run_runs_after_all() {
     let home = Home::new();

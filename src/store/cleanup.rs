@@ -11,7 +11,6 @@ use crate::sys::files::remove_with_content;
 
 use super::error::StoreError;
 use super::folder::{Folder, Stream};
-use super::hook::hook_of;
 use super::open::Store;
 use super::pass::Pass;
 
@@ -37,15 +36,18 @@ pub struct Swept {
     pub more: bool,
 }
 
+/// A run that was retried by hand has a hook of each of its endings.
+const UNFINISHED_HOOK: &str = "SELECT id FROM run WHERE parent_id = ?1 AND parent_id IS NOT NULL \
+     AND finished_at IS NULL ORDER BY id DESC LIMIT 1";
+
 impl Pass<'_> {
-    /// Forgets run `id`, if it has ended, its attempt is closed, and its hook has ended.
+    /// Forgets run `id`, if it has ended, its attempt is closed, and its hooks have ended.
     pub fn remove(&self, id: RunId) -> Result<Removed, StoreError> {
         let run = self.read().run(id)?;
-        let hook = self.guard(hook_of(self.connection(), id))?;
-        let hook = hook
-            .filter(|(_, hook)| !hook.state.is_final())
-            .map(|(id, _)| id);
-        let removed = removable(&run, hook);
+        let hooks = self
+            .read()
+            .rows(UNFINISHED_HOOK, [id.0], |row| row.get(0).map(RunId))?;
+        let removed = removable(&run, hooks.first().copied());
         if removed == Removed::Done {
             self.guard(self.delete(id))?;
         }
@@ -64,7 +66,8 @@ impl Pass<'_> {
             "SELECT id FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1 \
              AND (?2 IS NULL OR state = ?2) AND open_attempt IS NULL \
              AND NOT EXISTS (SELECT 1 FROM run AS hook \
-                 WHERE hook.id = run.hook_id AND hook.finished_at IS NULL) \
+                 WHERE hook.parent_id = run.id AND hook.parent_id IS NOT NULL \
+                 AND hook.finished_at IS NULL) \
              ORDER BY finished_at LIMIT ?3",
             params![before.millis(), status.map(Status::word), limit as i64],
             |row| row.get(0).map(RunId),
@@ -206,5 +209,16 @@ impl Pass<'_> {
         self.connection()
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE digest = ?1)")?
             .query_row([digest], |row| row.get(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::assert_plan;
+
+    #[test]
+    fn the_hooks_of_a_run_are_looked_up_in_their_index() {
+        assert_plan(UNFINISHED_HOOK, "USING INDEX run_hook (parent_id=?)");
     }
 }

@@ -125,6 +125,8 @@ ALTER TABLE run ADD COLUMN key TEXT;
 CREATE UNIQUE INDEX run_key_held ON run (key)
     WHERE key IS NOT NULL AND (finished_at IS NULL OR open_attempt IS NOT NULL);
 CREATE INDEX run_key ON run (key, id) WHERE key IS NOT NULL;
+-- Of a run that was retried by hand several hooks can be unfinished.
+CREATE INDEX run_hook ON run (parent_id) WHERE parent_id IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX run_failed ON run (name, id) WHERE state = 'failed' AND name IS NOT NULL;
 
 -- Who said whether the run goes on, and who said when.

@@ -113,6 +113,7 @@ fn one_that_cannot_be_started_is_recorded() {
         policy: Policy::default(),
         start: Start::Now,
         on_complete: None,
+        key: None,
     };
     spec.policy.budget = Budget::Failures(0);
     spec.policy.rules.decide = Some(format!("exit 0 #{}", "x".repeat(200_000)));

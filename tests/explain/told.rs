@@ -59,6 +59,7 @@ impl Story {
             policy,
             start: Start::Now,
             on_complete: None,
+            key: None,
         };
         let id = store.submit(&spec, now).expect("it is stored").id.0;
         Story {

@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::cli::failure::{Failure, code};
 
-use super::policy::RetryArgs;
+use super::policy::PolicyArgs;
 
 /// The variable that holds the default of an option.
 fn variable(option: &Arg) -> Option<String> {
@@ -21,12 +21,12 @@ fn variable(option: &Arg) -> Option<String> {
 /// The options of a policy alone.
 fn options() -> Command {
     let bare = Command::new("policy").no_binary_name(true);
-    RetryArgs::augment_args(bare.disable_help_flag(true))
+    PolicyArgs::augment_args(bare.disable_help_flag(true))
 }
 
 /// Names its variable in the long help of each option of a policy, if `verb` takes them.
 pub fn shown(verb: Command) -> Command {
-    let group = RetryArgs::group_id();
+    let group = PolicyArgs::group_id();
     let is_group = |id| Some(id) == group.as_ref();
     if !verb.get_groups().any(|one| is_group(one.get_id())) {
         return verb;
@@ -47,9 +47,9 @@ pub fn shown(verb: Command) -> Command {
 }
 
 /// What the variables say. Errors: a wrong value, or two that contradict each other.
-pub fn layer() -> Result<RetryArgs, Failure> {
+pub fn layer() -> Result<PolicyArgs, Failure> {
     let options = options();
-    let mut layer = RetryArgs::default();
+    let mut layer = PolicyArgs::default();
     let mut given: Vec<(&Arg, String)> = Vec::new();
     for option in options.get_arguments() {
         let Some(name) = variable(option) else {

@@ -4,7 +4,7 @@ use clap::{Args, Command, Id};
 
 use crate::model::RunId;
 
-use super::policy::RetryArgs;
+use super::policy::PolicyArgs;
 use super::values::{count, run_id};
 
 /// Show what retry options come to, or why a run is where it is
@@ -29,7 +29,7 @@ pub struct ExplainArgs {
 
     /// The options of `run` to explain
     #[command(flatten)]
-    pub retries: RetryArgs,
+    pub retries: PolicyArgs,
 
     /// Show the waits before the first N retries; 0 is all, at most 10000 (1000 of --forever)
     #[arg(long, short = 'n', value_name = "N", default_value = "20", value_parser = count)]
@@ -42,7 +42,7 @@ pub struct ExplainArgs {
 
 /// Whatever is said of a policy; named one by one, so that an error names only what was given.
 fn of_a_policy() -> Vec<Id> {
-    let retries = RetryArgs::augment_args(Command::new("explain"));
+    let retries = PolicyArgs::augment_args(Command::new("explain"));
     let options = retries.get_arguments().map(|one| one.get_id().clone());
     options.chain([Id::from("limit")]).collect()
 }

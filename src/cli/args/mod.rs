@@ -19,7 +19,7 @@ pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
 pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
-pub use policy::RetryArgs;
+pub use policy::PolicyArgs;
 pub use run::{IfExists, RunArgs};
 
 /// Run a command so that it is not lost: stored, retried with backoff, its result kept.

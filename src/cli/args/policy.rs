@@ -1,7 +1,7 @@
 //! The options of a policy, and what they mean together.
 //!
-//! They come in layers, each a [`RetryArgs`]: the command line, below it the variables of
-//! [`super::defaults`]. Start reading at [`RetryArgs::policy`].
+//! They come in layers, each a [`PolicyArgs`]: the command line, below it the variables of
+//! [`super::defaults`]. Start reading at [`PolicyArgs::policy`].
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::values::{
 
 /// When and how often it is retried, and how long it may take. What is not given is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
-pub struct RetryArgs {
+pub struct PolicyArgs {
     /// How often.
     #[command(flatten)]
     pub budget: BudgetArgs,
@@ -136,7 +136,7 @@ pub struct RuleArgs {
     pub decide: Option<String>,
 }
 
-impl RetryArgs {
+impl PolicyArgs {
     /// The policy that these options mean, and the variables where they say nothing. Errors: a
     /// variable's value is wrong, or two of them contradict each other.
     pub fn policy(&self) -> Result<Policy, Failure> {

@@ -12,7 +12,7 @@ use crate::model::Timestamp;
 
 use crate::text::{duration, time};
 
-use super::policy::RetryArgs;
+use super::policy::PolicyArgs;
 use super::values::{key, variable};
 
 /// Store a command and have it run until it succeeds
@@ -74,7 +74,7 @@ pub struct RunArgs {
 
     /// When and how often it is retried
     #[command(flatten)]
-    pub retries: RetryArgs,
+    pub retries: PolicyArgs,
 
     /// Start it after D
     #[arg(long, value_name = "D", value_parser = duration, conflicts_with = "at",

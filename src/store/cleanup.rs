@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::model::{AttemptNumber, Run, RunId, Status, Timestamp};
 use crate::sys::failpoint;
-use crate::sys::files::remove_with_content;
+use crate::sys::files::{remove_if_there, remove_with_content};
 
 use super::error::StoreError;
 use super::folder::{Folder, Stream};
@@ -199,7 +199,13 @@ impl Pass<'_> {
         if self.guard(self.is_input_in_use(name))? {
             return Ok(Ok(()));
         }
-        Ok(remove_with_content(&folder.path().join(name)))
+        let path = folder.path().join(name);
+        // Where the file of a decision is to be, a command may make a folder. Elsewhere none belongs.
+        Ok(if Folder::is_decision(name) {
+            remove_with_content(&path)
+        } else {
+            remove_if_there(&path)
+        })
     }
 
     fn is_input_in_use(&self, name: &str) -> rusqlite::Result<bool> {

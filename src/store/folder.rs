@@ -138,4 +138,9 @@ impl Folder {
         let thousand = run.0 / 1000;
         format!("logs/{thousand}/{run}.{attempt}.decision")
     }
+
+    /// Is it the name of such a file within the folder?
+    pub fn is_decision(name: &str) -> bool {
+        name.starts_with("logs/") && name.ends_with(".decision")
+    }
 }

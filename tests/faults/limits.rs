@@ -51,12 +51,12 @@ fn faults(
     wrong
 }
 
-/// Waits until a daemon that was started through a shell serves; `false`: it has ended.
-fn serves(daemon: &mut Running, status: impl Fn() -> Call) -> bool {
-    let own = format!("daemon {} ", daemon.pid());
-    let answers = || status().output().text().starts_with(&own);
+/// Waits until a daemon that was started through a shell serves; `false`: it has ended. It holds the database, and
+/// `daemon status` names it, before it has all that it needs.
+fn serves(daemon: &mut Running) -> bool {
+    let says_so = |daemon: &Running| said(daemon).contains("INFO serving");
     assert!(
-        holds_within(LONG, || !daemon.is_running() || answers()),
+        holds_within(LONG, || !daemon.is_running() || says_so(daemon)),
         "no daemon"
     );
     daemon.is_running()
@@ -95,7 +95,7 @@ fn few_descriptors(limit: u32) -> (Vec<String>, bool) {
     let mut daemon = home.sh(daemon).spawn();
     let mut wrong = Vec::new();
     let mut trouble = true;
-    if serves(&mut daemon, || home.retrier(["daemon", "status"])) {
+    if serves(&mut daemon) {
         let ended = || ids.iter().all(|id| journal.ends(*id).len() == 1);
         let in_trouble = || said(&daemon).contains(TROUBLE);
         let settled = || ended() || in_trouble();
@@ -170,11 +170,7 @@ fn many_living_attempts(envs: &[(&str, &str)]) -> Vec<String> {
         .iter()
         .fold(call, |call, (key, value)| call.env(key, value));
     let mut second = call.spawn();
-    assert!(
-        serves(&mut second, || home.retrier(["daemon", "status"])),
-        "{}",
-        second.wait().error_text()
-    );
+    assert!(serves(&mut second), "{}", second.wait().error_text());
     // Long enough to kill what it takes for lost.
     holds_within(Duration::from_millis(1500), || commands(&home).len() < 16);
     gate.open();

@@ -82,7 +82,7 @@ fn few_processes(uid: u32, limit: u32, envs: &[(&str, &str)]) -> (Vec<String>, b
         .iter()
         .fold(daemon, |call, (key, value)| call.env(key, value))
         .spawn();
-    assert!(serves(&mut daemon, || other.call(None, &["daemon", "status"])));
+    assert!(serves(&mut daemon));
     let all = || ids.iter().all(|id| other.starts(*id) == 1);
     // Once may have been for a client that was there.
     let troubles = || said(&daemon).matches(TROUBLE).count();

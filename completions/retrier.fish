@@ -30,8 +30,11 @@ complete -c retrier -n "__fish_retrier_needs_command" -s V -l version -d 'Print 
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "run" -d 'Store a command and have it run until it succeeds'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "wait" -d 'Wait until runs have ended'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "status" -d 'Show runs: state, attempts, result'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "explain" -d 'Show what retry options come to, or why a run is where it is'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "list" -d 'List runs, the newest first'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "events" -d 'Show what happened to a run, and why'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "logs" -d 'Print what a run\'s command wrote'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "retry" -d 'Run failed or canceled runs once more'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "cancel" -d 'Cancel runs, and end what is running of them'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "cleanup" -d 'Forget finished runs, with their output'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "daemon" -d 'Serve the database: start what is due, settle what has ended'
@@ -46,20 +49,33 @@ complete -c retrier -n "__fish_retrier_using_subcommand run" -l name -d 'A name 
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l on-complete -d 'Have /bin/sh run LINE when the run has ended, with the result as JSON on its stdin' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-failures -l retries -d 'Retry it N times, so that it is attempted N+1 times at the most [default: 4]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-attempts -l attempts -d 'Attempt it N times in all at the most' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l forever -d 'Retry it until it succeeds' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l initial-backoff -d 'The exponential term before the first retry [default: 250ms; 0 with --constant or --linear]' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l base -d 'The factor of the exponential term from one retry to the next' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l base -d 'The factor of the exponential term from one retry to the next [default: 2]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l constant -d 'Wait D more before every retry' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l linear -d 'Wait n times D more before retry n' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-backoff -d 'Wait no longer than D' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l jitter -d 'Multiply each wait by a random factor from 1-F to 1+F' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l timeout -d 'End an attempt that runs longer than D; 0 is no limit' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l delays -d 'Wait as long as this list says, such as 1s,5s,30s; its last one repeats' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-backoff -d 'Wait no longer than D [default: 24h]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l jitter -d 'Multiply each wait by a random factor from 1-F to 1+F [default: 0.5; 0 with --delays]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l retry-after -d 'Wait as long as the Retry-After of an HTTP response says, that a failed attempt has printed with its headers (curl -i, wget -S)' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l success-codes -d 'The exit codes and signals that are a success, such as 0,24 or 0-3,SIGTERM [default: 0]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l retry-on -d 'Retry these failures alone, such as 75,100-110,SIGKILL,spawn; one that timed out or was lost is retried as well' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l stop-on -d 'Never retry these failures, such as 2,64-78,SIGSEGV,timeout,spawn,lost' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l retry-if -d 'Retry those failures alone of which the last 64 KiB of stdout or stderr match; may be given again' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l stop-if -d 'Never retry a failure of which the last 64 KiB of stdout or stderr match; may be given again' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l decide -d 'Have /bin/sh run LINE after each failed attempt, to decide by a JSON on its stdout; the run is on its stdin' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l timeout -d 'End an attempt that runs longer than D; 0 is no limit [default: 0]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l deadline -d 'End the run when it has not succeeded D after it was stored' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l delay -d 'Start it after D' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l at -d 'Start it at a time such as 2026-01-31T23:59:59+01:00' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l key -d 'Store it only if no run with this key is unfinished; else print that run\'s id' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l if-exists -d 'With --key: what to do when the key is taken' -r -f -a "skip\t'Say whose it is, and succeed'
+fail\t'Fail with exit code 4'"
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-env -d 'Give it HOME, USER, SHELL and PATH alone, and what --env says'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-check -d 'Store it although the command cannot be found now'
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l forever -d 'Retry it until it succeeds'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l once -d 'With --key: store it only if no run with this key is stored, ended ones included'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -s w -l wait -d 'Wait until it has ended; print the last attempt\'s output, exit with its code. Ctrl-C cancels the run'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l stream -d 'With --wait: pass the output of all attempts on while they run'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-daemon-start -d 'Do not start a daemon when there is none'
@@ -75,18 +91,50 @@ complete -c retrier -n "__fish_retrier_using_subcommand wait" -s h -l help -d 'P
 complete -c retrier -n "__fish_retrier_using_subcommand status" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand status" -l json -d 'Print one JSON object per run'
 complete -c retrier -n "__fish_retrier_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l max-failures -l retries -d 'Retry it N times, so that it is attempted N+1 times at the most [default: 4]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l max-attempts -l attempts -d 'Attempt it N times in all at the most' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l forever -d 'Retry it until it succeeds' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l initial-backoff -d 'The exponential term before the first retry [default: 250ms; 0 with --constant or --linear]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l base -d 'The factor of the exponential term from one retry to the next [default: 2]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l constant -d 'Wait D more before every retry' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l linear -d 'Wait n times D more before retry n' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l delays -d 'Wait as long as this list says, such as 1s,5s,30s; its last one repeats' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l max-backoff -d 'Wait no longer than D [default: 24h]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l jitter -d 'Multiply each wait by a random factor from 1-F to 1+F [default: 0.5; 0 with --delays]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l retry-after -d 'Wait as long as the Retry-After of an HTTP response says, that a failed attempt has printed with its headers (curl -i, wget -S)' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l success-codes -d 'The exit codes and signals that are a success, such as 0,24 or 0-3,SIGTERM [default: 0]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l retry-on -d 'Retry these failures alone, such as 75,100-110,SIGKILL,spawn; one that timed out or was lost is retried as well' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l stop-on -d 'Never retry these failures, such as 2,64-78,SIGSEGV,timeout,spawn,lost' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l retry-if -d 'Retry those failures alone of which the last 64 KiB of stdout or stderr match; may be given again' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l stop-if -d 'Never retry a failure of which the last 64 KiB of stdout or stderr match; may be given again' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l decide -d 'Have /bin/sh run LINE after each failed attempt, to decide by a JSON on its stdout; the run is on its stdin' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l timeout -d 'End an attempt that runs longer than D; 0 is no limit [default: 0]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l deadline -d 'End the run when it has not succeeded D after it was stored' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -s n -l limit -d 'Show the waits before the first N retries; 0 is all, at most 10000 (1000 of --forever)' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l json -d 'Print one JSON object'
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l state -d 'Those in this state alone: scheduled, queued, running, succeeded, failed or canceled' -r
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l name -d 'Those of this name alone' -r
 complete -c retrier -n "__fish_retrier_using_subcommand list" -s n -l limit -d 'At most N; 0 is all of them' -r
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l json -d 'Print one JSON object per line'
 complete -c retrier -n "__fish_retrier_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand events" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand events" -l json -d 'Print one JSON object per line'
+complete -c retrier -n "__fish_retrier_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -l attempt -d 'Of attempt N' -r
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -l stdout -d 'What it wrote to stdout alone'
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -l stderr -d 'What it wrote to stderr alone, on stdout'
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -s f -l follow -d 'Go on over retries until the run has ended'
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand retry" -l name -d 'Only those of this name' -r
+complete -c retrier -n "__fish_retrier_using_subcommand retry" -l delay -d 'Start them after D' -r
+complete -c retrier -n "__fish_retrier_using_subcommand retry" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand retry" -l all-failed -d 'All runs that have failed, but for hooks'
+complete -c retrier -n "__fish_retrier_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand cancel" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -l older-than -d 'All runs that ended longer than D ago' -r
@@ -117,16 +165,19 @@ complete -c retrier -n "__fish_retrier_using_subcommand completions" -l db -d 'T
 complete -c retrier -n "__fish_retrier_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand man" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "run" -d 'Store a command and have it run until it succeeds'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "wait" -d 'Wait until runs have ended'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "status" -d 'Show runs: state, attempts, result'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "list" -d 'List runs, the newest first'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "logs" -d 'Print what a run\'s command wrote'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "cancel" -d 'Cancel runs, and end what is running of them'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "cleanup" -d 'Forget finished runs, with their output'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "daemon" -d 'Serve the database: start what is due, settle what has ended'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "man" -d 'Write the manual pages into a folder'
-complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status list logs cancel cleanup daemon completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "run" -d 'Store a command and have it run until it succeeds'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "wait" -d 'Wait until runs have ended'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "status" -d 'Show runs: state, attempts, result'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "explain" -d 'Show what retry options come to, or why a run is where it is'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "list" -d 'List runs, the newest first'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "events" -d 'Show what happened to a run, and why'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "logs" -d 'Print what a run\'s command wrote'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "retry" -d 'Run failed or canceled runs once more'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "cancel" -d 'Cancel runs, and end what is running of them'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "cleanup" -d 'Forget finished runs, with their output'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "daemon" -d 'Serve the database: start what is due, settle what has ended'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs retry cancel cleanup daemon completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "status" -d 'Say whether one runs; exit 1 when none does'

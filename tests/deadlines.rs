@@ -260,12 +260,12 @@ fn waits(pid: i32) -> u64 {
 #[test]
 fn nobody_looks_at_the_clock_until_it_passes() {
     let home = Home::new();
-    let daemon = home.daemon();
+    let daemon = home.daemon_with(&["--parallel=1"], &[]);
     let running = home.run(["--deadline", "5s", "--grace", "0", "--", "sleep", "600"]);
     wait_until("its pid is stored", LONG, || {
         home.status(running)["attempts"][0]["pid"].is_i64()
     });
-    let waiting = home.run(["--delay", "1h", "--deadline", "4s", "--", "true"]);
+    let waiting = home.run(["--deadline", "4s", "--", "true"]);
     let shims = home.processes().into_iter().filter(|one| one.is_shim());
     let pids: Vec<i32> = shims.map(|one| one.pid).chain([daemon.pid()]).collect();
     assert_eq!(pids.len(), 2);

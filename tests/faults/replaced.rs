@@ -59,6 +59,8 @@ fn a_daemon_whose_database_is_replaced_serves_the_new_one() {
     let home = Home::new();
     let mut daemon = home.daemon();
     home.run(["--delay", "1h", "--", "true"]);
+    // One that looks while there is none leaves.
+    daemon.await_rest();
     remove_database(&home);
     let id = home.run(["--", "true"]);
     assert_eq!(id, 1, "it is a new database");

@@ -31,6 +31,7 @@ impl Daemon {
             .append(true)
             .open(&errors)
             .expect("the temp folder can be written");
+        let said = fs::metadata(&errors).map_or(0, |log| log.len() as usize);
         let child = home
             .command()
             .arg("daemon")
@@ -45,8 +46,33 @@ impl Daemon {
             guard: Guard::new(child),
             errors,
         };
-        daemon.await_answer(home);
+        // It holds the database, and `daemon status` names it, before it has looked at what is there.
+        let is_told = !envs.iter().any(|(name, _)| *name == "RETRIER_LOG_LEVEL");
+        daemon.await_answer(home, |log| {
+            !is_told
+                || log
+                    .get(said..)
+                    .unwrap_or_default()
+                    .contains("INFO serving ")
+        });
         daemon
+    }
+
+    /// Waits until it has nothing more to do: it sleeps, and nothing wakes it.
+    #[track_caller]
+    pub fn await_rest(&self) {
+        let status = format!("/proc/{}/status", self.pid());
+        let sleeps = || {
+            let text = fs::read_to_string(&status).expect("it is alive");
+            let line = text.lines().find(|line| line.starts_with("voluntary_"));
+            line.expect("proc(5) names it").to_owned()
+        };
+        let (mut before, mut times) = (String::new(), 0);
+        wait_until("the daemon rests", LIMIT, || {
+            let last = std::mem::replace(&mut before, sleeps());
+            times = if last == before { times + 1 } else { 0 };
+            times == 20
+        });
     }
 
     /// Its pid.
@@ -103,14 +129,14 @@ impl Daemon {
     }
 
     #[track_caller]
-    fn await_answer(&mut self, home: &Home) {
+    fn await_answer(&mut self, home: &Home, is_ready: impl Fn(&str) -> bool) {
         // One that a client has started may still be making room.
         let own = format!("daemon {} ", self.pid());
         let mut gone = None;
         let answered = holds_within(LIMIT, || {
             gone = self.guard.wait(Limit::after(Duration::ZERO));
             let status = || home.retrier(["daemon", "status"]).output().stdout;
-            gone.is_some() || status().starts_with(own.as_bytes())
+            gone.is_some() || (is_ready(&self.errors()) && status().starts_with(own.as_bytes()))
         });
         if let Some(code) = gone {
             panic!(

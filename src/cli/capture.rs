@@ -87,9 +87,7 @@ fn check_start(start: Start, deadline: Option<Duration>, now: Timestamp) -> anyh
         return Ok(());
     }
     let failure = Failure::new(code::USAGE, "the run would start at or beyond its deadline");
-    bail!(failure.hint(
-        "--deadline counts from now, and RETRIER_DEFAULT_DEADLINE stands for it where it is not given"
-    ))
+    bail!(failure.hint("the deadline counts from now, not from the start"))
 }
 
 fn command(args: &RunArgs) -> Vec<Vec<u8>> {

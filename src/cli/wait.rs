@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::json;
-use crate::model::{AttemptNumber, Outcome, Reason, RunId, State};
+use crate::model::{AttemptNumber, Outcome, Reason, RunId, RunRecord, RunResult, State};
 use crate::store::{Store, Stream};
 use crate::sys::signal::SIGINT;
 
@@ -127,7 +127,9 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
         return Ok(Some(outcome.map_or(code::RETRIER, Outcome::exit_code)));
     };
     if !manner.quiet {
-        let how = out::escape_text(&how_it_failed(reason, outcome, attempts.len()));
+        let how = how_it_failed(reason, outcome, attempts.len());
+        let said = said(&record, outcome).map_or(String::new(), |said| format!(": {said}"));
+        let how = out::escape_text(&format!("{how}{said}"));
         out::note(&format!("run {id} failed {how}"));
     }
     // It may have passed between two attempts, or before the first.
@@ -135,6 +137,18 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
         return Ok(Some(code::TIMEOUT));
     }
     Ok(Some(outcome.map_or(code::RETRIER, Outcome::exit_code)))
+}
+
+/// What the command has said of its failure, if that is more than how it ended.
+fn said<'a>(record: &'a RunRecord, outcome: Option<&Outcome>) -> Option<&'a str> {
+    match (&record.result, outcome) {
+        (Some(RunResult::Failed { error, reason }), Some(outcome)) => {
+            let is_more = *error != outcome.to_string() && error != reason.word();
+            is_more.then_some(error)
+        }
+        (Some(RunResult::Failed { .. }), None)
+        | (Some(RunResult::Success { .. } | RunResult::Canceled) | None, _) => None,
+    }
 }
 
 /// How a run failed whose last attempt ended so.

@@ -77,6 +77,9 @@ fn result(result: &RunResult) -> String {
                 if more { " …" } else { "" }
             )
         }
+        RunResult::Failed { error, reason } if error == reason.word() => {
+            format!("failed ({error})")
+        }
         RunResult::Failed { error, reason } => {
             format!("failed ({}), {}", reason.word(), escape_text(error))
         }

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use crate::model::policy::{WaitBy, Why};
 use crate::model::{
-    AttemptRecord, EventRecord, Outcome, Plan, Policy, Run, RunId, RunRecord, RunResult, State,
-    Timestamp,
+    AttemptRecord, EventRecord, Outcome, Plan, Policy, RunId, RunRecord, RunResult, Timestamp,
 };
 
 /// A string, or an object with the key `base64` when the bytes are not UTF-8.
@@ -63,7 +62,7 @@ pub fn run(record: &RunRecord, attempts: &[AttemptRecord], now: Timestamp) -> Va
         "cwd": bytes(&record.cwd),
         "name": record.name,
         "created_at": time(record.created_at),
-        "due_at": due(&record.run).map(time),
+        "due_at": record.run.state.due().map(time),
         "finished_at": record.finished_at.map(time),
         "failures": record.run.failures,
         "policy": record.run.policy,
@@ -78,17 +77,6 @@ pub fn run(record: &RunRecord, attempts: &[AttemptRecord], now: Timestamp) -> Va
         "hook_id": record.hook,
         "result": record.result.as_ref().map(result),
     })
-}
-
-fn due(run: &Run) -> Option<Timestamp> {
-    match run.state {
-        State::Waiting { due, .. } => Some(due),
-        State::Held
-        | State::Running { .. }
-        | State::Succeeded
-        | State::Failed { .. }
-        | State::Canceled { .. } => None,
-    }
 }
 
 fn attempt(attempt: &AttemptRecord) -> Value {
@@ -139,7 +127,7 @@ pub fn why(
         "id": record.id,
         "state": record.run.state.status(now).word(),
         "why": why,
-        "due_at": due(&record.run).map(time),
+        "due_at": record.run.state.due().map(time),
         "attempts": record.run.attempts,
         "max_attempts": record.run.max_attempts(),
         "last_outcome": last_outcome,

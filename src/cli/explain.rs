@@ -10,6 +10,7 @@ use crate::model::{Budget, Plan, Policy, RunId};
 use super::args::ExplainArgs;
 use super::client::Client;
 use super::render::Case;
+use super::status::look;
 use super::{out, render};
 
 /// Of the waits that never end so many are shown when all are asked for.
@@ -49,14 +50,7 @@ fn policy(policy: &Policy, args: &ExplainArgs) -> anyhow::Result<u8> {
 
 fn run(client: &Client, id: RunId, json: bool) -> anyhow::Result<u8> {
     let store = client.holding(id)?;
-    let (record, attempts, cause) = store.at_once(|read| {
-        let (record, attempts) = read.page(id)?;
-        Ok((record, attempts, read.cause(id)?))
-    })?;
-    if record.run.state.is_final() {
-        // Told is kept: the ending may have been committed a moment ago.
-        store.sync()?;
-    }
+    let (record, attempts, cause) = look(&store, id)?;
     let now = clock::now();
     let why = render::why(&Case {
         record: &record,

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::json;
-use crate::model::RunId;
+use crate::model::{AttemptRecord, EventRecord, RunId, RunRecord};
 use crate::store::Store;
 
 use super::args::StatusArgs;
@@ -26,14 +26,7 @@ pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
 }
 
 fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> anyhow::Result<u8> {
-    let (record, attempts, cause) = store.at_once(|read| {
-        let (record, attempts) = read.page(id)?;
-        Ok((record, attempts, read.cause(id)?))
-    })?;
-    if record.run.state.is_final() {
-        // Told is kept: the ending may have been committed a moment ago.
-        store.sync()?;
-    }
+    let (record, attempts, cause) = look(store, id)?;
     let now = clock::now();
     if json {
         return out::line(&json::run(&record, &attempts, now).to_string());
@@ -49,3 +42,20 @@ fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> any
     let gap = if gap { "\n" } else { "" };
     out::bytes(format!("{gap}{page}").as_bytes())
 }
+
+/// Run `id` with its attempts, and the event that is the cause of where it stands, as they are at
+/// one moment; of a finished one only once it is on stable storage.
+pub(super) fn look(store: &Store, id: RunId) -> anyhow::Result<Looked> {
+    let (record, attempts, cause) = store.at_once(|read| {
+        let (record, attempts) = read.page(id)?;
+        Ok((record, attempts, read.cause(id)?))
+    })?;
+    if record.run.state.is_final() {
+        // Told is kept: the ending may have been committed a moment ago.
+        store.sync()?;
+    }
+    Ok((record, attempts, cause))
+}
+
+/// What [`look`] gives.
+pub(super) type Looked = (RunRecord, Vec<AttemptRecord>, Option<EventRecord>);

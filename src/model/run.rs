@@ -102,6 +102,18 @@ impl State {
         }
     }
 
+    /// When its next attempt is due, if it waits for one.
+    pub fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting { due, .. } => Some(*due),
+            Self::Held
+            | Self::Running { .. }
+            | Self::Succeeded
+            | Self::Failed { .. }
+            | Self::Canceled { .. } => None,
+        }
+    }
+
     /// The word that users see at time `now`.
     pub fn status(&self, now: Timestamp) -> Status {
         match self {

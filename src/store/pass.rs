@@ -127,17 +127,9 @@ impl<'s> Pass<'s> {
             };
             history::append(&self.transaction, id, line)?;
         }
-        let due = match transition.state {
-            State::Waiting { due, .. } => Some(due),
-            State::Held
-            | State::Running { .. }
-            | State::Succeeded
-            | State::Failed { .. }
-            | State::Canceled { .. } => None,
-        };
         let line = Line {
             attempt,
-            due,
+            due: transition.state.due(),
             why: transition.why,
             ..Line::new(at, transition.note)
         };

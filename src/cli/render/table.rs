@@ -59,14 +59,8 @@ pub fn table(records: &[RunRecord], now: Timestamp, style: Style, terminal: bool
 }
 
 fn due_text(record: &RunRecord) -> String {
-    match record.run.state {
-        State::Waiting { due, .. } => crate::json::rfc3339(due).unwrap_or_default(),
-        State::Held
-        | State::Running { .. }
-        | State::Succeeded
-        | State::Failed { .. }
-        | State::Canceled { .. } => String::new(),
-    }
+    let due = record.run.state.due();
+    due.and_then(crate::json::rfc3339).unwrap_or_default()
 }
 
 fn when(record: &RunRecord, now: Timestamp) -> String {

@@ -148,7 +148,7 @@ pub fn event(id: RunId, event: &EventRecord) -> Value {
         "outcome": event.outcome,
         "due_at": event.due.map(time),
         "delay_ms": event.delay_ms(),
-        "why": event.why.map(|why| why.by.word()),
+        "by": event.why.map(|why| why.by.word()),
         "wait_by": event.why.and_then(|why| why.wait_by).map(WaitBy::word),
         "detail": event.detail,
         "hook_id": event.hook,

@@ -12,7 +12,8 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// A compiled pattern may take this much memory, in bytes.
 const PATTERN_MAX: usize = 1024 * 1024;
 
-/// A duration: a bare number is seconds, else numbers with units as in `250ms` or `1h 30m`.
+/// A duration in whole milliseconds, rounded up so that what is not zero never becomes it: a bare
+/// number is seconds, else numbers with units as in `250ms` or `1h 30m`.
 /// Errors: negative, not finite, too long, or with the units month and year, of which nobody
 /// knows how long they are and one is a typing error away from a minute.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -24,7 +25,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Err(_) => Some(with_units(text)?),
     };
     match parsed {
-        Some(duration) if duration <= LONGEST => Ok(duration),
+        Some(duration) if duration <= LONGEST => {
+            let ms = duration.as_nanos().div_ceil(1_000_000);
+            Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)))
+        }
         Some(_) | None => Err("longer than 100 years".to_owned()),
     }
 }
@@ -60,6 +64,8 @@ pub fn pattern(text: &str) -> Result<Regex, String> {
     RegexBuilder::new(text)
         .unicode(false)
         .multi_line(true)
+        // HTTP ends its lines with both.
+        .crlf(true)
         .size_limit(PATTERN_MAX)
         .build()
         .map_err(|error| match error {
@@ -83,6 +89,8 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert_eq!(duration("0.1"), Ok(Duration::from_millis(100)));
+        assert_eq!(duration("1us"), Ok(Duration::from_millis(1)));
         for wrong in [
             "-1", "nan", "inf", "1M", "2 months", "1y", "1e999", "", "x", "5e9", "-5s",
         ] {
@@ -104,6 +112,7 @@ mod tests {
         assert!(found("^fatal:.*disk", b"a\xff\nfatal: \xfe disk\n"));
         assert!(found("(?i)grün", "grün".as_bytes()));
         assert!(!found("^disk", b"a disk"));
+        assert!(found("^HTTP/1.. 404$", b"a\r\nHTTP/1.1 404\r\nb"));
         assert!(pattern("(").unwrap_err().contains("unclosed"));
         assert!(pattern("a{1000}{1000}{1000}").is_err());
     }

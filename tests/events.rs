@@ -67,10 +67,7 @@ fn the_life_of_a_run_is_told_in_order_with_milliseconds() {
     assert_eq!(column(&all, "number"), ["1", "2", "3", "4", "5", "6"]);
     assert_eq!(column(&all, "attempt"), ["-", "1", "1", "2", "2", "-"]);
     assert_eq!(column(&all, "delay_ms"), ["0", "-", "50", "-", "-", "-"]);
-    assert_eq!(
-        column(&all, "why"),
-        ["-", "-", "budget", "-", "budget", "-"]
-    );
+    assert_eq!(column(&all, "by"), ["-", "-", "budget", "-", "budget", "-"]);
     assert_eq!(
         column(&all, "wait_by"),
         ["-", "-", "backoff", "-", "-", "-"]
@@ -91,7 +88,7 @@ fn the_life_of_a_run_is_told_in_order_with_milliseconds() {
     assert_eq!(all[0]["at"], run["created_at"]);
     assert_eq!(all[2]["at"], run["attempts"][0]["ended_at"]);
     let fields =
-        "version run_id number at kind attempt outcome due_at delay_ms why wait_by detail hook_id";
+        "version run_id number at kind attempt outcome due_at delay_ms by wait_by detail hook_id";
     for event in &all {
         let object = event.as_object().expect("an object");
         let named: BTreeSet<&str> = object.keys().map(String::as_str).collect();
@@ -150,7 +147,7 @@ fn a_cancel_a_lost_and_an_interrupted_attempt_are_told() {
     assert_eq!(all[2]["outcome"]["type"], "lost");
     assert_eq!(all[4]["outcome"]["type"], "interrupted");
     assert_eq!(
-        (&all[4]["why"], &all[4]["delay_ms"]),
+        (&all[4]["by"], &all[4]["delay_ms"]),
         (&"interruption".into(), &1000.into())
     );
     assert_eq!(all[8]["outcome"]["type"], "canceled");

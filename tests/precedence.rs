@@ -11,6 +11,7 @@ use retrier::model::{
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+const LATE: (Word, By) = (Word::Fail(Reason::Deadline), By::Deadline);
 const SNOOZE: Verdict = Verdict::Snooze { delay_ms: 7_000 };
 
 /// What one speaker says of an attempt that failed.
@@ -71,6 +72,10 @@ struct Case {
     retry_on: Option<bool>,
     retry_if: Option<bool>,
     used_up: bool,
+    /// The deadline has ended the attempt.
+    past: bool,
+    /// Whatever comes next would come after the deadline.
+    late: bool,
 }
 
 impl Case {
@@ -85,7 +90,7 @@ impl Case {
         let mut cases = Vec::new();
         for command in verdicts {
             for decider in verdicts {
-                for bits in 0..8 {
+                for bits in 0..32 {
                     for retry_on in said {
                         for retry_if in said {
                             cases.push(Self {
@@ -96,6 +101,8 @@ impl Case {
                                 retry_on,
                                 retry_if,
                                 used_up: bits & 4 != 0,
+                                past: bits & 8 != 0,
+                                late: bits & 16 != 0,
                             });
                         }
                     }
@@ -127,14 +134,24 @@ impl Case {
             retry_if: self.retry_if == Some(true),
             ..Testimony::default()
         };
-        judge(&run(rules, budget), NOW, &exit(9), &said)
+        let mut run = run(rules, budget);
+        run.deadline_at = self
+            .late
+            .then_some(Timestamp::from_millis(NOW.millis() + 1));
+        let outcome = if self.past {
+            Outcome::Deadline
+        } else {
+            exit(9)
+        };
+        judge(&run, NOW, &outcome, &said)
     }
 
     /// The table: one line for each speaker, in the order in which they are heard.
-    fn speakers(&self) -> [Option<(Word, By)>; 7] {
+    fn speakers(&self) -> [Option<(Word, By)>; 8] {
         let stop = |speaks: bool, by| speaks.then_some((Word::Fail(Reason::Stopped), by));
         let chosen = self.retry_on == Some(true) || self.retry_if == Some(true);
         [
+            self.past.then_some(LATE),
             self.command.map(|verdict| (word(verdict), By::Command)),
             self.decider.map(|verdict| (word(verdict), By::Decider)),
             stop(self.stop_on, By::StopOn),
@@ -171,10 +188,15 @@ fn heard(judgement: &Judgement) -> (Word, By) {
 #[test]
 fn the_first_who_speaks_is_heard_in_every_combination() {
     let cases = Case::all();
-    assert_eq!(cases.len(), 4 * 4 * 8 * 3 * 3);
+    assert_eq!(cases.len(), 4 * 4 * 32 * 3 * 3);
     for case in cases {
         let first = case.speakers().into_iter().flatten().next();
-        let expected = first.unwrap_or((Word::Retry, case.allowed_by()));
+        let first = first.unwrap_or((Word::Retry, case.allowed_by()));
+        // The last in the table: whoever lets it go on.
+        let expected = match first.0 {
+            Word::Retry | Word::Snooze if case.late => LATE,
+            Word::Retry | Word::Snooze | Word::Fail(_) => first,
+        };
         assert_eq!(heard(&case.judged()), expected, "{case:?}");
     }
 }
@@ -185,13 +207,13 @@ fn of_every_pair_the_higher_one_is_heard() {
     let mut pairs = std::collections::BTreeSet::new();
     for case in Case::all() {
         let speaking: Vec<(Word, By)> = case.speakers().into_iter().flatten().collect();
-        if let [higher, lower] = speaking.as_slice() {
+        if let ([higher, lower], false) = (speaking.as_slice(), case.late) {
             assert_eq!(heard(&case.judged()), *higher, "{case:?}");
             pairs.insert((higher.1.word(), lower.1.word()));
         }
     }
     let order = [
-        "decision", "decide", "stop-on", "stop-if", "retry-on", "retry-if", "budget",
+        "deadline", "decision", "decide", "stop-on", "stop-if", "retry-on", "retry-if", "budget",
     ];
     for (place, higher) in order.iter().enumerate() {
         for lower in &order[place + 1..] {

@@ -44,6 +44,7 @@ const OURS: &[&str] = &[
 
 /// The run that `args` ask for. Errors: it could never run, or what it needs cannot be read.
 pub fn spec(args: &RunArgs) -> anyhow::Result<Spec> {
+    check_switch(args)?;
     let command = command(args);
     let cwd = cwd(args)?;
     let environment = environment(args);
@@ -87,7 +88,34 @@ fn check_start(start: Start, deadline: Option<Duration>, now: Timestamp) -> anyh
         return Ok(());
     }
     let failure = Failure::new(code::USAGE, "the run would start at or beyond its deadline");
-    bail!(failure.hint("the deadline counts from now, not from the start"))
+    // Who has not named one should hear where it comes from.
+    let variable = env::var_os("RETRIER_DEFAULT_DEADLINE").is_some_and(|value| !value.is_empty());
+    bail!(failure.hint(if variable {
+        "the deadline counts from now, and RETRIER_DEFAULT_DEADLINE stands for --deadline"
+    } else {
+        "the deadline counts from now, not from the start"
+    }))
+}
+
+/// Refuses `--forever true -- COMMAND`, which would run `true`: a switch takes its value after `=`.
+fn check_switch(args: &RunArgs) -> anyhow::Result<()> {
+    let switch = match (args.retries.budget.forever, args.retries.retry_after) {
+        (Some(_), _) => "--forever",
+        (None, Some(_)) => "--retry-after",
+        (None, None) => return Ok(()),
+    };
+    let first = args.command.first().and_then(|word| word.to_str());
+    let is_value =
+        ["true", "yes", "on", "1", "false", "no", "off", "0"].contains(&first.unwrap_or(""));
+    let more = args.command.len() > 2 && args.command[1] == "--";
+    if is_value && more {
+        let value = first.unwrap_or_default();
+        let message = format!("'{value}' stands where the command is expected");
+        bail!(Failure::new(code::USAGE, message).hint(format!(
+            "the value of a switch comes after an equals sign: {switch}={value}"
+        )));
+    }
+    Ok(())
 }
 
 fn command(args: &RunArgs) -> Vec<Vec<u8>> {

@@ -1,5 +1,6 @@
 //! `retrier retry`: failed and canceled runs begin anew, one that waits is due now.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub fn retry(client: &Client, args: &RetryArgs) -> anyhow::Result<u8> {
         Some(mut store) => named(client, &mut store, args),
         None => {
             if args.all_failed {
-                tell_count(0);
+                out::note_to_terminal(&counted(0));
             }
             let missing = args.ids.iter().map(|id| client.no_run(*id).into());
             Ok(first_of(&missing.map(out::failure).collect::<Vec<_>>()))
@@ -54,7 +55,8 @@ enum Answer {
 fn named(client: &Client, store: &mut Store, args: &RetryArgs) -> anyhow::Result<u8> {
     let mut codes = Vec::new();
     let mut closing = Vec::new();
-    for id in &args.ids {
+    let mut seen = BTreeSet::new();
+    for id in args.ids.iter().filter(|id| seen.insert(**id)) {
         match one(client, store, *id, args.delay) {
             Ok(Some(whose)) => closing.push((*id, whose)),
             Ok(None) => {}
@@ -63,7 +65,7 @@ fn named(client: &Client, store: &mut Store, args: &RetryArgs) -> anyhow::Result
     }
     // These take as long as the grace of an attempt: nobody else waits for it.
     let mut patience = None;
-    for (id, whose) in closing {
+    for (n, (id, whose)) in closing.iter().copied().enumerate() {
         let patience = match &mut patience {
             Some(patience) => patience,
             none => none.insert(Patience::new()?),
@@ -71,7 +73,9 @@ fn named(client: &Client, store: &mut Store, args: &RetryArgs) -> anyhow::Result
         match patience.retry(client, store, (id, whose), args.delay) {
             Ok(None) => {}
             Ok(Some(signal)) => {
-                out::note(&format!("run {id} was not retried"));
+                for (id, _) in &closing[n..] {
+                    out::note(&format!("run {id} was not retried"));
+                }
                 return Ok(u8::try_from(128 + signal).unwrap_or(code::FAILED));
             }
             Err(error) => codes.push(out::failure(error)),
@@ -106,7 +110,7 @@ fn one(
         }
         Answer::Closing(whose) => return Ok(Some(whose)),
     };
-    settle(client, store, ring.is_connected())?;
+    follow_up(client, store, ring.is_connected())?;
     drop(ring);
     let when = match transition.state {
         State::Waiting { due, .. } if due > now => format!(", in {}", render::span(due.since(now))),
@@ -138,7 +142,9 @@ fn ask(pass: &Pass<'_>, id: RunId, at: Timestamp, delay: Duration) -> Result<Ans
             None => {}
         }
     }
-    pass.apply(id, &run, &transition, at, Facts::None)?;
+    if !pass.apply(id, &run, &transition, at, Facts::None)? {
+        return Ok(Answer::Refused(refused(id, &run, Refusal::Stale, at)));
+    }
     Ok(Answer::Retried(transition))
 }
 
@@ -170,7 +176,7 @@ fn commit(pass: Pass<'_>) -> Result<(), StoreError> {
 }
 
 /// What follows the commit: it is made durable, and a daemon serves it.
-fn settle(client: &Client, store: &Store, rung: bool) -> anyhow::Result<()> {
+fn follow_up(client: &Client, store: &Store, rung: bool) -> anyhow::Result<()> {
     failpoint::reach("retry_committed")?;
     store.sync()?;
     if let Err(error) = client.ensure_daemon(rung) {
@@ -259,32 +265,41 @@ fn all_failed(client: &Client, store: &mut Store, args: &RetryArgs) -> anyhow::R
     loop {
         let ring = client.ring();
         let now = clock::now();
-        let batch = store.with_room(|store| batch(store, args, (after, last), now))?;
+        let done = store.with_room(|store| batch(store, args, (after, last), now));
+        let batch = match done {
+            Ok(batch) => batch,
+            Err(error) => {
+                // Those of the batches before are.
+                if retried > 0 {
+                    out::note(&counted(retried));
+                }
+                return Err(error.into());
+            }
+        };
         if batch.retried > 0 {
-            settle(client, store, ring.is_connected())?;
+            follow_up(client, store, ring.is_connected())?;
+        } else {
+            // What is said of a run may have been committed a moment ago.
+            store.sync()?;
         }
         retried += batch.retried;
-        codes.extend(
-            batch
-                .refused
-                .into_iter()
-                .map(|why| out::failure(why.into())),
-        );
+        let refused = batch.refused.into_iter();
+        codes.extend(refused.map(|why| out::failure(why.into())));
         match batch.last {
             Some(id) => after = id,
             None => break,
         }
     }
-    tell_count(retried);
+    out::note_to_terminal(&counted(retried));
     Ok(first_of(&codes))
 }
 
-fn tell_count(retried: usize) {
-    out::note_to_terminal(&match retried {
-        0 => "no run is retried: none has failed".to_owned(),
+fn counted(retried: usize) -> String {
+    match retried {
+        0 => "no run is retried".to_owned(),
         1 => "1 run is retried".to_owned(),
         many => format!("{many} runs are retried"),
-    });
+    }
 }
 
 /// What one transaction did.

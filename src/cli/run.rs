@@ -113,6 +113,8 @@ fn taken(store: &Store, id: RunId, spec: &Spec) -> Result<String, StoreError> {
         Err(StoreError::NoRun { .. }) => "is gone now",
         Err(error) => return Err(error),
     };
+    // It may have been committed a moment ago.
+    store.sync()?;
     let key = out::escape_text(key);
     Ok(format!("run {id} has the key \"{key}\" and {state}"))
 }

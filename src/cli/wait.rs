@@ -12,6 +12,7 @@ use super::args::WaitArgs;
 use super::client::Client;
 use super::failure::{Failure, code};
 use super::progress::{Progress, TICK};
+use super::status::look;
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
 use super::{cancel, out, render};
@@ -101,12 +102,10 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
 
 /// Tells of run `id`, which has ended; `None` if it was retried by hand since then.
 fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::Result<Option<u8>> {
-    let (record, attempts) = store.at_once(|read| read.page(id))?;
+    let (record, attempts, cause) = look(store, id)?;
     if !record.run.state.is_final() {
         return Ok(None);
     }
-    // The ending may have been committed a moment ago.
-    store.sync()?;
     let last = attempts.last();
     if manner.json {
         out::line(&json::run(&record, &attempts, clock::now()).to_string())?;
@@ -129,14 +128,23 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
     if !manner.quiet {
         let how = how_it_failed(reason, outcome, attempts.len());
         let said = said(&record, outcome).map_or(String::new(), |said| format!(": {said}"));
-        let how = out::escape_text(&format!("{how}{said}"));
+        let by = cause.and_then(|cause| cause.why).map(|why| why.by);
+        let rule = by.and_then(render::stopper);
+        let rule = rule.map_or(String::new(), |rule| format!(" (stopped by {rule})"));
+        let how = out::escape_text(&format!("{how}{said}{rule}"));
         out::note(&format!("run {id} failed {how}"));
     }
     // It may have passed between two attempts, or before the first.
     if reason == Reason::Deadline {
         return Ok(Some(code::TIMEOUT));
     }
-    Ok(Some(outcome.map_or(code::RETRIER, Outcome::exit_code)))
+    let code = outcome.map_or(code::RETRIER, Outcome::exit_code);
+    // A failure must not look like a success: exit 0 can be none, and a run can be snoozed too often.
+    Ok(Some(if code == code::DONE {
+        code::FAILED
+    } else {
+        code
+    }))
 }
 
 /// What the command has said of its failure, if that is more than how it ended.

@@ -308,8 +308,9 @@ fn follow_clock(
     } else {
         now
     };
-    let ids = pass.read().overdelayed(now, ROWS_MAX)?;
-    let more = ids.len() == ROWS_MAX;
+    let room = ROWS_MAX.saturating_sub(settled.len());
+    let ids = pass.read().overdelayed(now, room)?;
+    let more = ids.len() == room;
     for id in ids {
         let run = pass.read().run(id)?;
         if let Ok(transition) = next(&run, &Event::ClockSet { at }) {
@@ -326,8 +327,9 @@ fn end_with_deadline(
     now: Timestamp,
     settled: &mut Vec<Settled>,
 ) -> Result<bool, StoreError> {
-    let ids = pass.read().past_deadline(now, ROWS_MAX)?;
-    let more = ids.len() == ROWS_MAX;
+    let room = ROWS_MAX.saturating_sub(settled.len());
+    let ids = pass.read().past_deadline(now, room)?;
+    let more = ids.len() == room;
     for id in ids {
         let run = pass.read().run(id)?;
         if let Ok(transition) = next(&run, &Event::Deadline { at: now }) {

@@ -202,17 +202,13 @@ impl Daemon {
     /// Nothing of a lost attempt is left but what was said of it, which its shim can gather no more.
     fn find_lost(&mut self, open: OpenAttempt) {
         let (run, attempt) = (open.run, open.attempt);
-        let rules = &open.policy.rules;
         let said = gather(
             &Outcome::Lost,
             &Sources {
                 decision: self.folder.decision(run, attempt),
                 stdout: self.folder.output(run, attempt, Stream::Stdout),
                 stderr: self.folder.output(run, attempt, Stream::Stderr),
-                success: &rules.success,
-                stop_if: &rules.stop_if,
-                retry_if: &rules.retry_if,
-                retry_after: rules.retry_after,
+                rules: &open.policy.rules,
             },
         );
         match said {

@@ -108,6 +108,9 @@ impl Plan {
             Budget::Forever => (u32::MAX, true),
         };
         let deadline = policy.deadline.map(|limit| millis_of(limit) as u64);
+        // Shorter waits than planned make more attempts before the deadline.
+        let is_planned = !policy.rules.retry_after && policy.rules.decide.is_none();
+        let cuts_at = deadline.filter(|_| is_planned);
         let limit = limit.min(WAITS_MAX) as usize;
         let mut waits: Vec<Wait> = Vec::new();
         let mut total = Spread::default();
@@ -116,7 +119,7 @@ impl Plan {
         let mut cut = false;
         while made < retries && !cut {
             let (wait, count) = stretch(&policy.backoff, made + 1, retries);
-            let room = deadline.map_or(count, |at| below(at, total.min, wait.min).min(count));
+            let room = cuts_at.map_or(count, |at| below(at, total.min, wait.min).min(count));
             for nth in 1..=room.min((limit - waits.len()) as u32) {
                 waits.push(Wait {
                     retry: made + nth,

@@ -140,7 +140,7 @@ impl<'a> Attempt<'a> {
     /// be run again, because that would be beside it.
     fn may_leave_others(&mut self) -> bool {
         let outcome = self.outcome();
-        if !self.order.success.are_success(&outcome) {
+        if !self.order.rules.is_success(&outcome) {
             return false;
         }
         // What those that live on write later must not count.

@@ -25,7 +25,7 @@ use crate::sys::{failpoint, signal};
 
 use super::attempt::{left, remove_empty_output, services_alone};
 use super::deadline::Deadline;
-use super::decision::parse;
+use super::decision::{SIZE_MAX, parse};
 use super::order::{Cause, Decider, Order};
 use super::program::Shim;
 use super::record::{Ending, Stage};
@@ -33,9 +33,6 @@ use super::testimony::complaint;
 
 /// How long a decider may take, from its start.
 pub const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-
-/// How many bytes its answer may have.
-const ANSWER_MAX: usize = 64 * 1024;
 
 /// How often what survives SIGKILL is looked for again.
 const KILL_AGAIN: Duration = Duration::from_millis(50);
@@ -69,8 +66,11 @@ impl Silence {
                 None => format!("signal {number}"),
             },
             Self::Late => format!("no answer within {} s", ANSWERS_WITHIN.as_secs()),
-            Self::Endless => format!("an answer of more than {} KiB", ANSWER_MAX / 1024),
-            Self::CalledOff(Cause::Canceled | Cause::Deadline | Cause::Timeout) => return None,
+            Self::Endless => format!("an answer of more than {} KiB", SIZE_MAX / 1024),
+            Self::CalledOff(Cause::Canceled | Cause::Timeout) => return None,
+            Self::CalledOff(Cause::Deadline) => {
+                "the deadline passed before it had answered".to_owned()
+            }
             Self::CalledOff(Cause::Interrupted) => "interrupted before it had answered".to_owned(),
         })
     }
@@ -82,7 +82,7 @@ pub fn ask(shim: &mut Shim, order: &Order, mut ending: Ending) -> io::Result<End
     let Some(decider) = &order.decider else {
         return Ok(ending);
     };
-    if !order.success.leave_failed(&ending.outcome) {
+    if !order.rules.is_failure(&ending.outcome) {
         return Ok(ending);
     }
     shim.hear(&[], Some(Duration::ZERO))?;
@@ -164,7 +164,7 @@ impl Inquiry {
     /// Starts it. Errors: why it could not be started.
     fn start(order: &Order, decider: &Decider, ending: &Ending) -> io::Result<Self> {
         let question = in_memory(&question(order, decider, ending)?)?;
-        let (ear, mouth) = Ear::new(ANSWER_MAX)?;
+        let (ear, mouth) = Ear::new(SIZE_MAX)?;
         // Both are there for it to look at, even when the command has said nothing.
         append_private(&bytes_path(&order.stdout), false)?;
         let stderr = append_private(&bytes_path(&order.stderr), false)?;

@@ -30,7 +30,7 @@ const ERROR_MAX: usize = 1000;
 /// is wrong with it, in words; then nothing of it counts.
 pub fn parse(bytes: &[u8]) -> Result<(Decision, Changes), String> {
     if bytes.len() > SIZE_MAX {
-        return Err(too_long());
+        return Err(format!("it is longer than {} KiB", SIZE_MAX / 1024));
     }
     if bytes.trim_ascii().is_empty() {
         return Ok(Default::default());
@@ -50,11 +50,6 @@ pub fn parse(bytes: &[u8]) -> Result<(Decision, Changes), String> {
     }
     let decision = written.decision()?;
     Ok((decision, written.changes))
-}
-
-/// The words for a decision of more than [`SIZE_MAX`] bytes.
-pub fn too_long() -> String {
-    format!("it is longer than {} KiB", SIZE_MAX / 1024)
 }
 
 /// The fields of a JSON object in their order: two of the same name are seen, an array is none.

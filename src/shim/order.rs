@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::policy::Conditions;
-use crate::model::{AttemptNumber, Environment, RunId, Timestamp};
+use crate::model::{AttemptNumber, Environment, Rules, RunId, Timestamp};
 
 /// One message from the daemon.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -56,14 +55,8 @@ pub struct Order {
     pub stderr: Vec<u8>,
     /// The file into which it may write its decision.
     pub decision: Vec<u8>,
-    /// Which outcomes are a success.
-    pub success: Conditions,
-    /// The patterns that end its run when they are found in its output.
-    pub stop_if: Vec<String>,
-    /// The patterns that have it retried.
-    pub retry_if: Vec<String>,
-    /// Whether an HTTP server may say when to ask again.
-    pub retry_after: bool,
+    /// Which outcomes are a success, and what to look for in its output.
+    pub rules: Rules,
     /// Who is asked after the others.
     pub decider: Option<Decider>,
     /// How long it may run.

@@ -155,13 +155,13 @@ impl Shim {
     }
 
     /// Waits for at most `wait` until a child has ended, or until somebody wants the attempt to be
-    /// ended, which is noted in `called_off`; the first who wants it counts. Says which of `others`
-    /// have become readable.
+    /// ended, which is noted in `called_off`; the first who wants it counts. Returns as well when
+    /// one of `others` is readable.
     pub(super) fn hear(
         &mut self,
         others: &[BorrowedFd<'_>],
         wait: Option<Duration>,
-    ) -> io::Result<Vec<bool>> {
+    ) -> io::Result<()> {
         let mut fds = vec![self.signals.as_fd()];
         fds.extend(self.daemon.as_ref().map(AsFd::as_fd));
         let own = fds.len();
@@ -173,7 +173,7 @@ impl Shim {
         if own == 2 && ready[1] {
             self.listen()?;
         }
-        Ok(ready[own..].to_vec())
+        Ok(())
     }
 
     fn listen(&mut self) -> io::Result<()> {

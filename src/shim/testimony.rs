@@ -11,11 +11,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use crate::model::policy::{
-    Changes, Complaint, Conditions, Decision, Testimony, Verdict, When, Witness,
-};
+use crate::model::policy::{Changes, Complaint, Decision, Testimony, Verdict, When, Witness};
 use crate::model::time::millis_of;
-use crate::model::{Outcome, Timestamp};
+use crate::model::{Outcome, Rules, Timestamp};
 use crate::sys::files::open_regular;
 use crate::sys::process::is_shortage;
 use crate::sys::spawn::bytes_path;
@@ -40,14 +38,8 @@ pub struct Sources<'a> {
     pub stdout: PathBuf,
     /// The file of its stderr.
     pub stderr: PathBuf,
-    /// The outcomes that are a success.
-    pub success: &'a Conditions,
-    /// The patterns of `--stop-if`.
-    pub stop_if: &'a [String],
-    /// The patterns of `--retry-if`.
-    pub retry_if: &'a [String],
-    /// Whether an HTTP server may say when to ask again.
-    pub retry_after: bool,
+    /// What to look for.
+    pub rules: &'a Rules,
 }
 
 /// Asks what is said of the attempt of `order`, for its shim. It cannot wait for descriptors or
@@ -59,10 +51,7 @@ pub fn ask(order: &Order, outcome: &Outcome) -> Box<Testimony> {
             decision: bytes_path(&order.decision),
             stdout: bytes_path(&order.stdout),
             stderr: bytes_path(&order.stderr),
-            success: &order.success,
-            stop_if: &order.stop_if,
-            retry_if: &order.retry_if,
-            retry_after: order.retry_after,
+            rules: &order.rules,
         },
     );
     Box::new(said.unwrap_or_else(|error| Testimony {
@@ -91,7 +80,7 @@ pub fn gather(outcome: &Outcome, from: &Sources<'_>) -> io::Result<Testimony> {
         }
         Err(error) => said.complaints.push(complaint(Witness::Command, &error)),
     }
-    if from.success.leave_failed(outcome) {
+    if from.rules.is_failure(outcome) {
         look_at_output(from, &mut said)?;
     }
     Ok(said)
@@ -130,7 +119,8 @@ fn unreadable(error: &io::Error) -> String {
 
 /// What the output of a failed attempt says, as far as anybody wants to know.
 fn look_at_output(from: &Sources<'_>, said: &mut Testimony) -> io::Result<()> {
-    if from.stop_if.is_empty() && from.retry_if.is_empty() && !from.retry_after {
+    let rules = from.rules;
+    if rules.stop_if.is_empty() && rules.retry_if.is_empty() && !rules.retry_after {
         return Ok(());
     }
     let (stdout, stderr) = (Tail::read(&from.stdout)?, Tail::read(&from.stderr)?);
@@ -142,9 +132,9 @@ fn look_at_output(from: &Sources<'_>, said: &mut Testimony) -> io::Result<()> {
             is_in(&stderr) || is_in(&stdout)
         })
     };
-    said.stop_if = found(from.stop_if);
-    said.retry_if = found(from.retry_if);
-    if from.retry_after {
+    said.stop_if = found(&rules.stop_if);
+    said.retry_if = found(&rules.retry_if);
+    if rules.retry_after {
         said.retry_after = stdout.retry_after().or_else(|| stderr.retry_after());
     }
     Ok(())
@@ -181,21 +171,31 @@ impl Tail {
         Ok(Self { bytes, start })
     }
 
-    /// The last of the lines that are a header `Retry-After` and can be understood.
+    /// What the headers of the last response say, as `curl -i` (bare), `curl -v` (after `< `) and
+    /// `wget -S` (indented) print them. A body may hold such a line too: it is passed over.
     fn retry_after(&self) -> Option<When> {
         let (before, tail) = self.bytes.split_at(self.start);
         let whole = before.is_empty() || before == b"\n";
         let lines = tail.split(|byte| *byte == b'\n');
         let lines = lines.skip(usize::from(!whole));
-        lines.filter_map(retry_after).last()
+        let (mut inside, mut found) = (false, None);
+        for line in lines.filter_map(|line| std::str::from_utf8(line).ok()) {
+            let line = line.trim();
+            let line = line.strip_prefix('<').unwrap_or(line).trim_start();
+            if line.starts_with("HTTP/") {
+                (inside, found) = (true, None);
+            } else if line.is_empty() {
+                inside = false;
+            } else if inside {
+                found = retry_after(line).or(found);
+            }
+        }
+        found
     }
 }
 
-/// The value of a header `Retry-After`, as `curl -i` (bare), `curl -v` (after `< `) and `wget -S`
-/// (indented) print it: seconds, or a date (RFC 9110, 10.2.3).
-fn retry_after(line: &[u8]) -> Option<When> {
-    let line = std::str::from_utf8(line).ok()?.trim();
-    let line = line.strip_prefix('<').unwrap_or(line).trim_start();
+/// The value of a header `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(line: &str) -> Option<When> {
     let (name, value) = line.split_once(':')?;
     if !name.eq_ignore_ascii_case("retry-after") {
         return None;
@@ -239,17 +239,25 @@ mod tests {
             "< retry-after: Sunday, 06-Nov-94 08:49:37 GMT",
             "  Retry-After: Sun Nov  6 08:49:37 1994",
         ] {
-            assert_eq!(tail_of(line), date, "{line}");
+            let text = format!("HTTP/1.1 503 x\r\n{line}\r\n");
+            assert_eq!(tail_of(&text), date, "{line}");
         }
-        let for_ever = tail_of(&format!("Retry-After: {}", "9".repeat(40)));
+        let for_ever = tail_of(&format!("HTTP/2 429\nRetry-After: {}", "9".repeat(40)));
         assert_eq!(for_ever, Some(When::After(i64::MAX)));
     }
 
     #[test]
     fn the_last_one_counts_and_rubbish_never_does() {
         let after = |seconds: i64| Some(When::After(seconds * 1000));
-        assert_eq!(tail_of("Retry-After: 1\nRetry-After: 2\n"), after(2));
-        assert_eq!(tail_of("Retry-After: 1\nRetry-After: soon\n"), after(1));
+        let answered = |headers: &str| tail_of(&format!("HTTP/1.1 429 x\n{headers}"));
+        assert_eq!(answered("Retry-After: 1\nRetry-After: 2\n"), after(2));
+        assert_eq!(answered("Retry-After: 1\nRetry-After: soon\n"), after(1));
+        let again = "Retry-After: 1\r\n\r\nHTTP/1.1 503 x\r\nRetry-After: 3\r\n\r\n";
+        assert_eq!(answered(again), after(3));
+        assert_eq!(answered("Retry-After: 1\n\nHTTP/2 503\nVary: *\n\n"), None);
+        let body = "Retry-After: 1\r\n\r\nRetry-After: 3\r\n";
+        assert_eq!(answered(body), after(1), "a body says nothing");
+        assert_eq!(tail_of("Retry-After: 1\n"), None, "there is no response");
         for line in [
             "Retry-After: -1",
             "Retry-After: 1.5",
@@ -260,13 +268,13 @@ mod tests {
             "> Retry-After: 1",
             "\u{1b}[1mRetry-After: 1",
         ] {
-            assert_eq!(tail_of(line), None, "{line}");
+            assert_eq!(answered(line), None, "{line}");
         }
     }
 
     #[test]
     fn a_line_that_is_cut_by_the_tail_is_no_line() {
-        let header = "Retry-After: 1\n";
+        let header = "HTTP/1.1 429 x\nRetry-After: 1\n";
         let rest = "x".repeat(TAIL as usize - header.len());
         let one = Some(When::After(1000));
         assert_eq!(tail_of(&format!("{header}{rest}")), one);

@@ -75,12 +75,6 @@ impl Reader<'_> {
         self.rows(&format!("{EVENTS} ORDER BY event.number"), [id.0], event)
     }
 
-    /// The last line of the history of run `id`.
-    pub fn last_event(&self, id: RunId) -> Result<Option<EventRecord>, StoreError> {
-        let sql = format!("{EVENTS} ORDER BY event.number DESC LIMIT 1");
-        Ok(self.rows(&sql, [id.0], event)?.pop())
-    }
-
     /// The line of the history of run `id` that tells why it is where it is.
     pub fn cause(&self, id: RunId) -> Result<Option<EventRecord>, StoreError> {
         let causes = Note::ALL.into_iter().filter(|note| note.is_cause());

@@ -18,7 +18,7 @@ const NEWEST: &str = "SELECT id FROM run WHERE key = ?1 ORDER BY id DESC LIMIT 1
 
 impl Reader<'_> {
     /// The run that holds the key `text`.
-    pub fn holder_of(&self, text: &str) -> Result<Option<RunId>, StoreError> {
+    fn holder_of(&self, text: &str) -> Result<Option<RunId>, StoreError> {
         let found = self.rows(HOLDER, params![text], |row| row.get(0).map(RunId))?;
         Ok(found.first().copied())
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, named_params};
 
 use crate::model::policy::{Changes, Witness};
 use crate::model::{
@@ -166,39 +166,40 @@ impl<'s> Pass<'s> {
         let changed = self
             .transaction
             .prepare_cached(
-                "UPDATE run SET state = ?1, reason = ?2, open_attempt = ?3, attempts = ?4, \
-                 failures = ?5, due_at = ?6, delay_ms = ?7, \
-                 finished_at = iif(?8, coalesce(finished_at, ?9), NULL), \
-                 error = ?10, return_value = ?11, snoozes = ?17, deadline_at = ?18, \
-                 priority = coalesce(?19, priority), pool = coalesce(?20, pool), \
-                 lock = coalesce(?21, lock) \
-                 WHERE id = ?12 AND state = ?13 AND open_attempt IS ?14 AND attempts = ?15 \
-                 AND failures = ?16 AND snoozes = ?22",
+                "UPDATE run SET state = :state, reason = :reason, open_attempt = :open, \
+                 attempts = :attempts, failures = :failures, snoozes = :snoozes, due_at = :due, \
+                 delay_ms = :delay, deadline_at = :deadline, \
+                 finished_at = iif(:final, coalesce(finished_at, :at), NULL), error = :error, \
+                 return_value = :return_value, priority = coalesce(:priority, priority), \
+                 pool = coalesce(:pool, pool), lock = coalesce(:lock, lock) \
+                 WHERE id = :id AND state = :was AND open_attempt IS :was_open \
+                 AND attempts = :had_attempts AND failures = :had_failures \
+                 AND snoozes = :had_snoozes",
             )?
-            .execute(params![
-                row::state_word(after),
-                reason,
-                after.open_attempt().map(|attempt| attempt.0),
-                attempts,
-                transition.failures,
-                due,
-                delay_ms,
-                after.is_final(),
-                at.millis(),
-                error,
-                return_value,
-                id.0,
-                row::state_word(&before.state),
-                before.state.open_attempt().map(|attempt| attempt.0),
-                before.attempts,
-                before.failures,
-                transition.snoozes,
-                transition.deadline_at.map(Timestamp::millis),
-                changes.and_then(|changes| changes.priority),
-                changes.and_then(|changes| changes.pool.as_deref()),
-                changes.and_then(|changes| changes.lock.as_deref()),
-                before.snoozes,
-            ])?;
+            .execute(named_params! {
+                ":state": row::state_word(after),
+                ":reason": reason,
+                ":open": after.open_attempt().map(|attempt| attempt.0),
+                ":attempts": attempts,
+                ":failures": transition.failures,
+                ":snoozes": transition.snoozes,
+                ":due": due,
+                ":delay": delay_ms,
+                ":deadline": transition.deadline_at.map(Timestamp::millis),
+                ":final": after.is_final(),
+                ":at": at.millis(),
+                ":error": error,
+                ":return_value": return_value,
+                ":priority": changes.and_then(|changes| changes.priority),
+                ":pool": changes.and_then(|changes| changes.pool.as_deref()),
+                ":lock": changes.and_then(|changes| changes.lock.as_deref()),
+                ":id": id.0,
+                ":was": row::state_word(&before.state),
+                ":was_open": before.state.open_attempt().map(|attempt| attempt.0),
+                ":had_attempts": before.attempts,
+                ":had_failures": before.failures,
+                ":had_snoozes": before.snoozes,
+            })?;
         Ok(changed == 1)
     }
 

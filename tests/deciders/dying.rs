@@ -174,5 +174,6 @@ fn the_deadline_ends_one_that_decides() {
     let document = home.status(id);
     assert_eq!(document["result"]["reason"], "deadline");
     assert_eq!(outcomes(&document), ["exit 7"]);
-    assert_eq!(complaints(&home, id), [""; 0]);
+    let late = "the deadline passed before it had answered";
+    assert_eq!(complaints(&home, id), [late]);
 }

@@ -116,12 +116,19 @@ fn what_wget_shows_on_stderr_is_read_and_stdout_comes_first() {
     let wget = r"printf '  HTTP/1.1 503 Busy\n  Retry-After: 0\n' >&2";
     for (line, expected) in [
         (wget.to_owned(), 0),
-        (format!("{wget}; printf 'Retry-After: 1\\r\\n'"), 1000),
-        (format!("{wget}; echo Retry-After: soon"), 0),
         (
-            format!("echo Retry-After: 7; echo Retry-After: 1; {wget}"),
+            format!("{wget}; printf 'HTTP/2 429\\r\\nRetry-After: 1\\r\\n'"),
             1000,
         ),
+        (
+            format!("{wget}; echo HTTP/2 429; echo Retry-After: soon"),
+            0,
+        ),
+        (
+            format!("echo HTTP/2 429; echo Retry-After: 7; echo Retry-After: 1; {wget}"),
+            1000,
+        ),
+        (format!("echo Retry-After: 1; {wget}"), 0),
     ] {
         let line = format!("[ $RETRIER_ATTEMPT = 2 ] && exit 0; {line}; exit 8");
         let options = ["--retry-after", "--constant=1h"];
@@ -181,8 +188,9 @@ fn no_server_makes_a_run_wait_longer_than_its_longest_backoff() {
         "99999999999999999999",
         "Fri, 31 Dec 2399 23:59:59 GMT",
     ] {
-        let line =
-            format!("[ $RETRIER_ATTEMPT = 2 ] && exit 0; echo 'Retry-After: {header}'; exit 22");
+        let line = format!(
+            "[ $RETRIER_ATTEMPT = 2 ] && exit 0; echo HTTP/2 429; echo 'Retry-After: {header}'; exit 22"
+        );
         let options = [
             "--retry-after",
             "--max-backoff=300ms",

@@ -223,6 +223,34 @@ fn an_explicit_list_of_successes_takes_the_place_of_0() {
     killed.output().exits(143);
 }
 
+/// A script would go on after it.
+#[test]
+fn a_failed_run_never_exits_0() {
+    let home = Home::new();
+    let options = ["run", "--wait", "--success-codes=24", "--max-failures=0"];
+    let failed = home.retrier(options.iter().chain(&["--", "true"]));
+    let text = failed.output().exits(1).error_text();
+    assert!(text.contains("failed after 1 attempt: exit 0"), "{text}");
+    home.retrier(["wait", "1"]).output().exits(1);
+}
+
+#[test]
+fn who_waits_is_told_which_rule_has_stopped_it() {
+    let home = Home::new();
+    for (option, rule) in [
+        ("--stop-on=3", "--stop-on"),
+        ("--stop-if=^no$", "--stop-if"),
+        ("--retry-on=4", "--retry-on"),
+        ("--retry-if=^yes$", "--retry-if"),
+        ("--decide=true", "--decide"),
+    ] {
+        let call = home.retrier(["run", "--wait", option, "--shell", "echo no; exit 3"]);
+        let text = call.output().exits(3).error_text();
+        let told = format!("failed after 1 attempt: exit 3 (stopped by {rule})");
+        assert!(text.contains(&told), "{text}");
+    }
+}
+
 #[test]
 fn a_list_of_delays_is_kept_to_the_millisecond_and_its_last_one_repeats() {
     let home = Home::new();

@@ -107,8 +107,6 @@ fn a_wrong_policy_exits_2_says_why_and_stores_nothing() {
         ("--linear 1s --delays 1s", "cannot be used with"),
         ("--delays 1s --initial-backoff 1s", "cannot be used with"),
         ("--delays 1s --base 2", "cannot be used with"),
-        ("--deadline 0", "longer than 0"),
-        ("--deadline 0.0001", "longer than 0"),
         ("--deadline soon", "a number of seconds"),
         ("--decide=", "it must be a command"),
         ("--forever=maybe", "true or false"),
@@ -162,4 +160,43 @@ fn a_start_at_or_beyond_the_deadline_is_refused() {
     let first = home.status(1);
     let within = millis(&first["deadline_at"]) - millis(&first["created_at"]);
     assert_eq!(within, 3_600_000);
+}
+
+#[test]
+fn a_list_of_delays_may_be_longer_than_the_default_of_the_longest_wait() {
+    let home = Home::new();
+    let day = 86_400_000;
+    let longest = |args: &[&str]| policy(&home, args)["max_backoff_ms"].clone();
+    assert_eq!(longest(&["--delays=1s,7d,1s"]), 7 * day);
+    assert_eq!(longest(&["--delays=1s"]), day);
+    assert_eq!(longest(&["--delays=7d", "--max-backoff=2d"]), 2 * day);
+}
+
+#[test]
+fn what_is_less_than_a_millisecond_is_not_nothing() {
+    let home = Home::new();
+    let stored = policy(
+        &home,
+        &["--timeout=500us", "--constant=0.0001", "--deadline=1ns"],
+    );
+    for field in ["timeout_ms", "constant_ms", "deadline_ms"] {
+        assert_eq!(stored[field], 1, "{field}");
+    }
+}
+
+/// It would run `true` otherwise, and tell of a success.
+#[test]
+fn a_value_of_a_switch_without_its_equals_sign_is_refused() {
+    let home = Home::new();
+    for args in [
+        ["--forever", "true", "--", "false"],
+        ["--retry-after", "yes", "--", "false"],
+    ] {
+        let text = refused(home.retrier(["run"].iter().chain(&args)));
+        let right = format!("{}={}", args[0], args[1]);
+        assert!(text.contains(&right), "{text}");
+    }
+    assert_nothing_stored(&home);
+    let legal = ["run", "--forever", "--no-daemon-start", "--", "true", "--"];
+    home.retrier(legal).output().ok();
 }

@@ -132,13 +132,28 @@ fn stored(policy: Policy, seed: u64) -> Run {
 /// The run after `event`, as the store would write it.
 fn after(run: &Run, event: &Event) -> Run {
     let transition = next(run, event).expect("it fits the state");
-    let opened = matches!(transition.attempt, AttemptChange::Open(_));
+    let attempts = match transition.attempt {
+        AttemptChange::Open(attempt) => attempt.0,
+        AttemptChange::Forget(attempt) => attempt.0 - 1,
+        AttemptChange::None | AttemptChange::Close { .. } => run.attempts,
+    };
     Run {
         state: transition.state,
-        attempts: run.attempts + u32::from(opened),
+        attempts,
         failures: transition.failures,
         snoozes: transition.snoozes,
         deadline_at: transition.deadline_at,
+        ..run.clone()
+    }
+}
+
+/// The run as the next process reads it from the database.
+fn read_back(run: &Run) -> Run {
+    let policy = serde_json::to_string(&run.policy).expect("a policy can be stored");
+    let seed = run.seed as i64;
+    Run {
+        policy: serde_json::from_str(&policy).expect("it can be read"),
+        seed: seed as u64,
         ..run.clone()
     }
 }
@@ -158,7 +173,8 @@ proptest! {
     ) {
         let run = Run { failures, ..stored(policy, seed) };
         let judged = judge(&run, NOW, &outcome, &said);
-        prop_assert_eq!(&judged, &judge(&run.clone(), NOW, &outcome, &said), "not the same again");
+        let again = judge(&read_back(&run), NOW, &outcome, &said);
+        prop_assert_eq!(&judged, &again, "not the same after a restart");
         if let Judgement::GoOn { due, why, .. } = judged {
             prop_assert!(due >= NOW);
             prop_assert!(run.deadline_at.is_none_or(|deadline| due < deadline));
@@ -175,25 +191,35 @@ proptest! {
         }
     }
 
-    /// Every fair sequence ends, but with `--forever`: claims when due, and attempts that fail,
-    /// snooze, time out or are lost in any order. With a deadline also `--forever` ends.
+    /// Every fair sequence ends, but with `--forever`: claims when due, some of which never start,
+    /// attempts that fail, snooze, time out or are lost in any order, looks at the deadline, and a
+    /// clock that is set. With a deadline also `--forever` ends.
     #[test]
     fn every_fair_sequence_ends(
         policy in any_policy(),
         seed in any::<u64>(),
-        turns in prop::collection::vec((any_outcome(), any_testimony()), 1..6),
+        turns in prop::collection::vec((any_outcome(), any_testimony(), 0u8..4), 1..6),
     ) {
         let endless = policy.budget == Budget::Forever && policy.deadline.is_none();
-        let interrupted = turns.iter().all(|(outcome, _)| *outcome == Outcome::Interrupted);
+        let interrupted = turns.iter().all(|(outcome, ..)| *outcome == Outcome::Interrupted);
         // An interruption costs nothing, and a person makes each of them.
         prop_assume!(!interrupted);
         let mut run = stored(policy, seed);
         let mut at = NOW;
-        for (outcome, said) in turns.iter().cycle().take(4_000 * turns.len()) {
+        for (outcome, said, aside) in turns.iter().cycle().take(4_000 * turns.len()) {
             let State::Waiting { due, .. } = run.state else { break };
             at = at.max(due);
+            if next(&run, &Event::Deadline { at }).is_ok() {
+                run = after(&run, &Event::Deadline { at });
+                break;
+            }
+            prop_assert!(next(&run, &Event::ClockSet { at }).is_err(), "it is due");
             run = after(&run, &Event::Start { at });
             let attempt = run.state.open_attempt().expect("it was claimed");
+            if *aside == 0 {
+                run = after(&run, &Event::NeverStarted { at, attempt });
+                run = after(&run, &Event::Start { at });
+            }
             // A tick of the clock, as every attempt takes.
             at = at.plus(Duration::from_secs(60));
             let event = Event::Ended {

@@ -147,5 +147,5 @@ fn how_many_were_retried_is_told_to_a_terminal() {
     );
     let said = call.output().ok().text();
     assert!(said.contains("2 runs are retried"), "{said}");
-    assert!(said.contains("none has failed"), "{said}");
+    assert!(said.contains("no run is retried"), "{said}");
 }

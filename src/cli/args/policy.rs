@@ -14,9 +14,7 @@ use crate::text::duration;
 
 use super::conditions::{conditions, successes};
 use super::defaults;
-use super::values::{
-    Delays, base, count, delays, jitter, lasting, line, pattern, positive, switch,
-};
+use super::values::{Delays, base, count, delays, jitter, line, pattern, positive, switch};
 
 /// When and how often it is retried, and how long it may take. What is not given is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
@@ -29,7 +27,7 @@ pub struct PolicyArgs {
     #[command(flatten)]
     pub waits: WaitsArgs,
 
-    /// Wait no longer than D [default: 24h]
+    /// Wait no longer than D [default: 24h; or the longest of --delays]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
     pub max_backoff: Option<Duration>,
 
@@ -51,8 +49,8 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
     pub timeout: Option<Duration>,
 
-    /// End the run when it has not succeeded D after it was stored
-    #[arg(long, value_name = "D", value_parser = lasting, help_heading = "Time")]
+    /// End the run when it has not succeeded D after it was stored; 0 is no limit [default: 0]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
     pub deadline: Option<Duration>,
 
     /// The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]
@@ -164,12 +162,9 @@ impl PolicyArgs {
             budget: self.budget.meaning(),
             timeout: self.timeout.filter(|limit| !limit.is_zero()),
             grace: self.grace.unwrap_or(default.grace),
-            deadline: self.deadline,
+            deadline: self.deadline.filter(|limit| !limit.is_zero()),
             rules: self.rules.meaning(self.retry_after),
-            backoff: Backoff {
-                max: self.max_backoff.unwrap_or(default.backoff.max),
-                ..self.waits.meaning(self.jitter)
-            },
+            backoff: self.waits.meaning(self.jitter, self.max_backoff),
         }
     }
 }
@@ -221,7 +216,7 @@ impl WaitsArgs {
     }
 
     /// The backoff with these waits. A list is meant exactly, if nobody asks for a jitter.
-    fn meaning(self, jitter: Option<f64>) -> Backoff {
+    fn meaning(self, jitter: Option<f64>, max: Option<Duration>) -> Backoff {
         let default = Backoff::default();
         let delays = self.delays.map_or(Vec::new(), |Delays(delays)| delays);
         let exact = !delays.is_empty();
@@ -235,7 +230,8 @@ impl WaitsArgs {
             linear: self.linear.unwrap_or_default(),
             initial: self.initial_backoff.unwrap_or(initial),
             base: self.base.unwrap_or(default.base),
-            max: default.max,
+            // A list that names a longer wait means it.
+            max: max.unwrap_or_else(|| delays.iter().fold(default.max, |max, one| max.max(*one))),
             jitter: jitter.unwrap_or(if exact { 0.0 } else { default.jitter }),
             delays,
         }

@@ -50,15 +50,6 @@ pub fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A duration of at least a millisecond.
-pub fn lasting(text: &str) -> Result<Duration, String> {
-    let parsed = duration(text)?;
-    if parsed < Duration::from_millis(1) {
-        return Err("it must be longer than 0".to_owned());
-    }
-    Ok(parsed)
-}
-
 /// Durations with commas between them, at least one.
 pub fn delays(text: &str) -> Result<Delays, String> {
     let parsed = text.split(',').map(|one| match one.trim() {

@@ -16,7 +16,7 @@ pub use events::events;
 pub use page::page;
 pub use plan::{plan_lines, plan_page};
 pub use table::table;
-pub use why::{Case, why};
+pub use why::{Case, stopper, why};
 pub use words::{clock_time, outcome, span};
 
 /// How a page looks.

@@ -222,6 +222,19 @@ fn failed(case: &Case<'_>, reason: Reason) -> String {
     format!("failed: {did}{why}")
 }
 
+/// Who kept a run from being retried although its budget allowed it, in a word.
+pub fn stopper(by: By) -> Option<&'static str> {
+    match by {
+        By::Command => Some("its decision"),
+        By::Decider => Some("--decide"),
+        By::StopOn => Some("--stop-on"),
+        By::StopIf => Some("--stop-if"),
+        By::RetryOn => Some("--retry-on"),
+        By::RetryIf => Some("--retry-if"),
+        By::Budget | By::Snoozes | By::Deadline | By::Interruption => None,
+    }
+}
+
 fn past_deadline(ended: Option<(u32, &Outcome)>) -> String {
     match ended {
         None => "failed: its deadline passed while it waited".to_owned(),

@@ -62,23 +62,4 @@ impl Conditions {
     pub fn contain(&self, outcome: &Outcome) -> bool {
         self.0.iter().any(|one| one.matches(outcome))
     }
-
-    /// Did an attempt with this outcome do what it was asked to do, if these are the kinds that
-    /// count as success? One that could not be executed did not, whatever number stands for it.
-    pub fn are_success(&self, outcome: &Outcome) -> bool {
-        !matches!(outcome, Outcome::Spawn { .. }) && self.contain(outcome)
-    }
-
-    /// Is it a failure about which somebody has to decide, if these kinds count as success? Not
-    /// when somebody outside has ended it.
-    pub fn leave_failed(&self, outcome: &Outcome) -> bool {
-        match outcome {
-            Outcome::Exit { .. }
-            | Outcome::Signal { .. }
-            | Outcome::Timeout
-            | Outcome::Spawn { .. }
-            | Outcome::Lost => !self.are_success(outcome),
-            Outcome::Deadline | Outcome::Canceled | Outcome::Interrupted => false,
-        }
-    }
 }

@@ -4,12 +4,13 @@
 //!
 //! | who | says | by |
 //! |---|---|---|
-//! | the deadline | fail, once it has passed, and when the next attempt would start after it | [`By::Deadline`] |
+//! | the deadline | fail, if the attempt was ended by it | [`By::Deadline`] |
 //! | the command, in its decision file | stop, retry, snooze | [`By::Command`] |
 //! | the program of `--decide` | stop, retry, snooze | [`By::Decider`] |
 //! | `--stop-on`, `--stop-if` | stop | [`By::StopOn`], [`By::StopIf`] |
 //! | `--retry-on`, `--retry-if` | stop, if neither matches | [`By::RetryOn`], [`By::RetryIf`] |
 //! | the budget | stop, once it is used up; else retry | [`By::Budget`] |
+//! | the deadline | fail, whoever lets the run go on, if the next attempt could not start before it | [`By::Deadline`] |
 //!
 //! Of a success only a snooze is heard, of an interruption only a decision to stop. `--retry-on` and
 //! `--retry-if` choose among the ways in which a command ends by itself: one that timed out or was
@@ -185,8 +186,11 @@ pub fn judge(run: &Run, at: Timestamp, outcome: &Outcome, said: &Testimony) -> J
             if let Some((Verdict::Stop, by)) = verdict(said) {
                 return fail(Reason::Stopped, by);
             }
-            let rest = (INTERRUPTED_REST, Cost::Nothing);
-            return go_on(run, at, rest, By::Interruption);
+            let why = Why {
+                by: By::Interruption,
+                wait_by: None,
+            };
+            return go_on(run, after(at, INTERRUPTED_REST), Cost::Nothing, why);
         }
         // A canceled outcome without a canceled run would be an attempt that was ended by
         // mistake: it did not do its work, so it counts as any failure does.
@@ -206,7 +210,12 @@ pub fn judge(run: &Run, at: Timestamp, outcome: &Outcome, said: &Testimony) -> J
         }
         Some((Verdict::Snooze { delay_ms }, by)) => {
             let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
-            go_on(run, at, (delay, Cost::Snooze), by)
+            go_on(
+                run,
+                after(at, delay),
+                Cost::Snooze,
+                Why { by, wait_by: None },
+            )
         }
         Some(_) | None if rules.is_success(outcome) => Judgement::Succeed,
         Some((Verdict::Stop, by)) => fail(Reason::Stopped, by),
@@ -283,18 +292,22 @@ fn fail(reason: Reason, by: By) -> Judgement {
     }
 }
 
-/// The next attempt after a wait that costs something, unless the deadline passes before it.
-fn go_on(run: &Run, at: Timestamp, (delay, cost): (Duration, Cost), by: By) -> Judgement {
-    let due = at.plus(delay);
+/// The next attempt, unless the deadline passes before it.
+fn go_on(run: &Run, (due, delay_ms): (Timestamp, Option<i64>), cost: Cost, why: Why) -> Judgement {
     if run.is_past(due) {
         return fail(Reason::Deadline, By::Deadline);
     }
     Judgement::GoOn {
         due,
-        delay_ms: Some(millis_of(delay)),
+        delay_ms,
         cost,
-        why: Why { by, wait_by: None },
+        why,
     }
+}
+
+/// Due `delay` after `at`.
+fn after(at: Timestamp, delay: Duration) -> (Timestamp, Option<i64>) {
+    (at.plus(delay), Some(millis_of(delay)))
 }
 
 /// A retry, at the time that the first one names who names one.
@@ -304,10 +317,13 @@ fn retry(run: &Run, at: Timestamp, said: &Testimony, by: By) -> Judgement {
         when.map(|when| (when, by))
     };
     let backoff = &run.policy.backoff;
-    let latest = at.plus(backoff.max);
-    let polite = said.retry_after.map(|when| match when {
-        When::After(ms) => When::After(ms.min(millis_of(backoff.max))),
-        When::At(time) => When::At(time.min(latest)),
+    // A delay in any case: the time of another machine is no promise that a set clock must keep.
+    let polite = said.retry_after.map(|when| {
+        let ms = match when {
+            When::After(ms) => ms,
+            When::At(time) => millis_of(time.since(at)),
+        };
+        When::After(ms.min(millis_of(backoff.max)))
     });
     let first = named(&said.command, WaitBy::Command)
         .or(named(&said.decider, WaitBy::Decider))
@@ -316,23 +332,10 @@ fn retry(run: &Run, at: Timestamp, said: &Testimony, by: By) -> Judgement {
         let delay = backoff.delay(run.failures.saturating_add(1), run.seed);
         (When::After(millis_of(delay)), WaitBy::Backoff)
     });
-    let (due, delay_ms) = match when {
-        When::After(ms) => {
-            let ms = ms.max(0);
-            (at.plus(Duration::from_millis(ms as u64)), Some(ms))
-        }
+    let due = match when {
+        When::After(ms) => after(at, Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
         When::At(time) => (time.max(at), None),
     };
-    if run.is_past(due) {
-        return fail(Reason::Deadline, By::Deadline);
-    }
-    Judgement::GoOn {
-        due,
-        delay_ms,
-        cost: Cost::Failure,
-        why: Why {
-            by,
-            wait_by: Some(wait_by),
-        },
-    }
+    let wait_by = Some(wait_by);
+    go_on(run, due, Cost::Failure, Why { by, wait_by })
 }

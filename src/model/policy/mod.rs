@@ -113,9 +113,22 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Did an attempt with this outcome do what it was asked to do?
+    /// Did an attempt with this outcome do what it was asked to do? One that could not be executed
+    /// did not, whatever number stands for it.
     pub fn is_success(&self, outcome: &Outcome) -> bool {
-        self.success.are_success(outcome)
+        !matches!(outcome, Outcome::Spawn { .. }) && self.success.contain(outcome)
+    }
+
+    /// Is it a failure about which somebody has to decide? Not when somebody outside has ended it.
+    pub fn is_failure(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Exit { .. }
+            | Outcome::Signal { .. }
+            | Outcome::Timeout
+            | Outcome::Spawn { .. }
+            | Outcome::Lost => !self.is_success(outcome),
+            Outcome::Deadline | Outcome::Canceled | Outcome::Interrupted => false,
+        }
     }
 
     /// Can anything but the budget and the deadline keep a failed attempt from being retried?

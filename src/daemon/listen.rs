@@ -143,7 +143,11 @@ impl Daemon {
         };
         failpoint::reach("report_received")?;
         let what = match record.stage {
-            Stage::Starting | Stage::Deciding(_) => return Ok(()),
+            Stage::Starting => return Ok(()),
+            Stage::Deciding(ending) => What::Deciding {
+                ended_at: ending.ended_at,
+                outcome: ending.outcome,
+            },
             Stage::Running { pid, started_at } => What::Started { pid, started_at },
             Stage::NotStarted { error } => {
                 self.claim_trouble(&io::Error::other(error));

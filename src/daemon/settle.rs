@@ -29,6 +29,11 @@ pub struct Finding {
 pub enum What {
     /// Its command was started.
     Started { pid: i32, started_at: Timestamp },
+    /// Its command has ended like this, and its decider is asked.
+    Deciding {
+        ended_at: Timestamp,
+        outcome: Outcome,
+    },
     /// It ended, and somebody saw how.
     Ended(Ending),
     /// Its command was never started.
@@ -43,7 +48,7 @@ impl What {
         match self {
             Self::Ended(ending) => Some(&ending.testimony),
             Self::Lost(testimony) => Some(testimony),
-            Self::Started { .. } | Self::NeverStarted => None,
+            Self::Started { .. } | Self::Deciding { .. } | Self::NeverStarted => None,
         }
     }
 }
@@ -85,6 +90,12 @@ pub fn settle(
             pass.note_pid(id, attempt, *pid, *started_at)?;
             return Ok(None);
         }
+        What::Deciding { ended_at, outcome } => {
+            if run.state == (State::Running { attempt }) {
+                pass.note_deciding(id, attempt, outcome, *ended_at)?;
+            }
+            return Ok(None);
+        }
         // It was rounded up. One that lies further ahead was told by a clock that was set back.
         What::Ended(ending) => ending.ended_at.min(now.plus(ROUNDED_UP)),
         What::NeverStarted | What::Lost(_) => now,
@@ -117,7 +128,7 @@ pub fn settle(
             return_value: &return_value,
             testimony,
         },
-        What::Started { .. } | What::NeverStarted => Facts::None,
+        What::Started { .. } | What::Deciding { .. } | What::NeverStarted => Facts::None,
     };
     let said = finding.what.testimony();
     let complaints = said.map_or(Vec::new(), |said| said.complaints.clone());
@@ -151,7 +162,7 @@ fn event(finding: &Finding, at: Timestamp) -> Event {
             testimony: ending.testimony.clone(),
         },
         What::NeverStarted => Event::NeverStarted { at, attempt },
-        What::Lost(_) | What::Started { .. } => Event::Ended {
+        What::Lost(_) | What::Started { .. } | What::Deciding { .. } => Event::Ended {
             at,
             attempt,
             outcome: Outcome::Lost,
@@ -241,6 +252,7 @@ fn words(note: Note) -> &'static str {
         Note::Retried => "is retried by hand",
         Note::HookEnqueued => "has enqueued its hook",
         Note::DecisionIgnored => "has its decision ignored",
+        Note::Deciding => "asks its decider",
         Note::DeciderFailed => "has a decider that failed",
     }
 }

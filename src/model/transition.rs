@@ -180,13 +180,15 @@ pub enum Note {
     HookEnqueued,
     /// The command's decision was not understood, and ignored.
     DecisionIgnored,
+    /// The command has ended, and the program of `--decide` is asked.
+    Deciding,
     /// The program of `--decide` failed, or was not understood.
     DeciderFailed,
 }
 
 impl Note {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Enqueued,
         Self::Started,
         Self::AttemptFailed,
@@ -203,6 +205,7 @@ impl Note {
         Self::Retried,
         Self::HookEnqueued,
         Self::DecisionIgnored,
+        Self::Deciding,
         Self::DeciderFailed,
     ];
 
@@ -225,11 +228,12 @@ impl Note {
             | Self::Retried
             | Self::HookEnqueued
             | Self::DecisionIgnored
+            | Self::Deciding
             | Self::DeciderFailed => false,
         }
     }
 
-    /// Does it tell why the run waits, or how it ended? The others add to one that does.
+    /// Does it tell why the run is where it is? The others add to one that does.
     pub fn is_cause(self) -> bool {
         match self {
             Self::Enqueued
@@ -241,7 +245,8 @@ impl Note {
             | Self::Failed
             | Self::Canceled
             | Self::Released
-            | Self::Retried => true,
+            | Self::Retried
+            | Self::Deciding => true,
             Self::Started
             | Self::NeverStarted
             | Self::AttemptClosed
@@ -271,6 +276,7 @@ impl Note {
             Self::Retried => "retried",
             Self::HookEnqueued => "hook_enqueued",
             Self::DecisionIgnored => "decision_ignored",
+            Self::Deciding => "deciding",
             Self::DeciderFailed => "decider_failed",
         }
     }

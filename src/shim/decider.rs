@@ -90,7 +90,11 @@ pub fn ask(shim: &mut Shim, order: &Order, mut ending: Ending) -> io::Result<End
         Some(cause) => Err(Silence::CalledOff(cause)),
         // If this cannot be written, the outcome would be lost together with this process.
         None => match shim.tell(order, Stage::Deciding(ending.clone()), false) {
-            Ok(()) => answer(shim, order, decider, &mut ending)?,
+            Ok(()) => {
+                // Only so that it is seen meanwhile.
+                let _ = shim.tell(order, Stage::Deciding(ending.clone()), true);
+                answer(shim, order, decider, &mut ending)?
+            }
             Err(error) => Err(Silence::NotStarted(error)),
         },
     };

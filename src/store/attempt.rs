@@ -2,10 +2,11 @@
 
 use rusqlite::params;
 
-use crate::model::{AttemptChange, AttemptNumber, Outcome, RunId, Timestamp, Transition};
+use crate::model::{AttemptChange, AttemptNumber, Note, Outcome, RunId, Timestamp, Transition};
 use crate::sys::identity::ProcessIdentity;
 
 use super::error::StoreError;
+use super::history::{Line, append};
 use super::pass::{Facts, Pass};
 
 impl Pass<'_> {
@@ -113,6 +114,22 @@ impl Pass<'_> {
                 attempt.0,
             ])?;
         Ok(())
+    }
+
+    /// Notes that the command of an open attempt has ended with `outcome`, and its decider is asked.
+    pub fn note_deciding(
+        &self,
+        id: RunId,
+        attempt: AttemptNumber,
+        outcome: &Outcome,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let line = Line {
+            attempt: Some(attempt),
+            detail: Some(&outcome.to_string()),
+            ..Line::new(at, Note::Deciding)
+        };
+        self.guard(append(self.connection(), id, line))
     }
 
     /// Notes that the command of an open attempt has been started. An attempt that has ended

@@ -77,6 +77,7 @@ fn words(note: Note) -> &'static str {
         Note::Retried => "retried",
         Note::HookEnqueued => "hook enqueued",
         Note::DecisionIgnored => "decision ignored",
+        Note::Deciding => "decider asked",
         Note::DeciderFailed => "decider failed",
     }
 }

@@ -99,6 +99,7 @@ fn past(case: &Case<'_>) -> Option<String> {
         | Note::Rescheduled
         | Note::HookEnqueued
         | Note::DecisionIgnored
+        | Note::Deciding
         | Note::DeciderFailed => Some(format!("attempt {} {did}", numbered(case, number))),
     }
 }
@@ -154,6 +155,15 @@ fn running(case: &Case<'_>, number: u32) -> String {
             span(case.now.since(at))
         )
     });
+    let asked = case.cause.filter(|cause| cause.note == Note::Deciding);
+    if let Some(detail) = asked.and_then(|asked| asked.detail.as_deref()) {
+        let attempt = numbered(case, number);
+        return format!(
+            "running: attempt {attempt} has ended ({}), its decider is asked{}",
+            escape_text(detail),
+            deadline(case)
+        );
+    }
     let delay = run
         .policy
         .backoff

@@ -334,3 +334,38 @@ fn a_command_that_appears_between_two_attempts_is_executed() {
     assert_eq!(output.text(), "at last");
     assert_eq!(home.status(1)["attempts"][0]["outcome"]["type"], "spawn");
 }
+
+/// What a successful command leaves can put anything in the place of its output. A daemon that waited for a writer
+/// there would serve nobody any more.
+#[test]
+fn an_output_that_becomes_a_fifo_does_not_keep_the_daemon_waiting() {
+    let home = Home::new();
+    let daemon = home.daemon();
+    let (ready, swap, done) = (home.path("ready"), home.path("swap"), home.path("done"));
+    let until = |path: &Path| format!("until [ -e '{}' ]; do sleep 0.02; done", path.display());
+    let line = format!(
+        "out=$(readlink /proc/$$/fd/1); echo said; mkfifo $out.fifo; : >'{}'; {}; \
+         ({}; mv $out.fifo $out; : >'{}') & exit 0",
+        ready.display(),
+        until(&home.path("go")),
+        until(&swap),
+        done.display(),
+    );
+    let id = home.run(["--shell", &line]);
+    let limit = Duration::from_secs(20);
+    wait_until("it runs", limit, || ready.exists());
+    daemon.pause();
+    fs::write(home.path("go"), "").expect("the temp folder can be written");
+    let recorded = || {
+        let shims = fs::read_dir(home.path("retrier.db.d/shims")).expect("it is there");
+        let mut records = shims.flatten().map(|file| fs::read(file.path()));
+        records.any(|record| String::from_utf8_lossy(&record.unwrap_or_default()).contains("ended"))
+    };
+    wait_until("its end is recorded", limit, recorded);
+    fs::write(swap, "").expect("the temp folder can be written");
+    wait_until("its output is a FIFO", limit, || done.exists());
+    daemon.resume();
+    wait_until("the daemon has settled it", limit, || {
+        home.state(id) == "succeeded"
+    });
+}

@@ -1,6 +1,5 @@
 //! What was found out about attempts, and how it is written down.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use crate::model::{
 use crate::shim::record::Ending;
 use crate::store::{Facts, Folder, Pass, StoreError, Stream};
 use crate::sys::failpoint;
+use crate::sys::files::open_regular;
 
 use super::slots::Key;
 
@@ -171,11 +171,12 @@ fn event(finding: &Finding, at: Timestamp) -> Event {
     }
 }
 
-/// The head of a successful attempt's stdout.
+/// The head of a successful attempt's stdout. What lives on of it may have put anything there, and
+/// nobody waits for that.
 fn return_value(folder: &Folder, run: RunId, attempt: AttemptNumber) -> Vec<u8> {
     let path = folder.output(run, attempt, Stream::Stdout);
     let mut head = Vec::new();
-    let read = File::open(&path).and_then(|file| {
+    let read = open_regular(&path).and_then(|file| {
         file.take(RunResult::RETURN_VALUE_MAX as u64)
             .read_to_end(&mut head)
     });

@@ -6,13 +6,14 @@ use crate::clock;
 use crate::model::{AttemptNumber, Event, RunId, State, Timestamp, next, schedule};
 use crate::shim::handle::{Nursery, Shim};
 use crate::shim::order::{Cause, Message};
-use crate::store::{Facts, Launch, Pass, StoreError};
+use crate::shim::record::Ending;
+use crate::store::{Facts, Launch, OpenAttempt, Pass, StoreError};
 use crate::sys::failpoint;
 use crate::sys::files::{remove_if_there, room};
 
 use super::cycle::{Daemon, slot_tokens};
 use super::order::{OrderError, order};
-use super::settle::{Finding, Settled, What, log, settle};
+use super::settle::{Finding, Settled, What, log, outlived, settle};
 use super::slots::{Duty, Key};
 
 /// How many rows a pass changes at the most.
@@ -28,6 +29,8 @@ struct Effects {
     starts: Vec<Claimed>,
     /// Runs that were canceled while an attempt is open.
     closing: Vec<RunId>,
+    /// Attempts of such runs that have ended, and left processes behind.
+    outlived: Vec<(OpenAttempt, Ending)>,
     next_due: Option<Timestamp>,
     next_deadline: Option<Timestamp>,
     /// More is due than this pass could claim.
@@ -58,6 +61,10 @@ impl Daemon {
         // Read here: while it waited for the lock, others have stored runs that are due by now.
         let now = clock::now();
         for finding in &self.inbox[..findings] {
+            if let Some(outlived) = outlived(&pass, &self.world, finding)? {
+                effects.outlived.push(outlived);
+                continue;
+            }
             effects
                 .settled
                 .extend(settle(&pass, &self.folder, finding, now)?);
@@ -181,6 +188,9 @@ impl Daemon {
             self.store.sync()?;
         }
         self.inbox.drain(..findings);
+        for (open, ending) in effects.outlived {
+            self.end_outliving(open, ending);
+        }
         if self.inbox.is_empty() {
             self.slots.settled(clock::monotonic());
             for file in std::mem::take(&mut self.old_files) {
@@ -244,6 +254,9 @@ impl Daemon {
     }
 
     pub(super) fn remove_shim_file(&self, file: &str) {
+        if self.is_evidence(file) {
+            return;
+        }
         let path = self.folder.shims().join(file);
         if let Err(error) = remove_if_there(&path) {
             tracing::warn!("{}: {error}", path.display());

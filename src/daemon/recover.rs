@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::model::{Outcome, RunId};
 use crate::shim::handle::{Evidence, Press, evidence, is_locked, press_leftover};
+use crate::shim::record::Ending;
 use crate::shim::testimony::{Sources, gather};
 use crate::store::{OpenAttempt, StoreError, Stream};
 use crate::sys::failpoint;
@@ -189,6 +190,24 @@ impl Daemon {
             self.settle_gone(open, what.clone());
         }
         what
+    }
+
+    /// The run was canceled when its command had ended, and what that one left is ended too, before the
+    /// attempt is settled.
+    pub(super) fn end_outliving(&mut self, open: OpenAttempt, ending: Ending) {
+        let now = clock::monotonic();
+        let what = What::Ended(Ending {
+            leftover: false,
+            ..ending
+        });
+        self.remnants.push(Remnant::new(open, Some(what), now));
+        self.look_at = Some(now);
+    }
+
+    /// Does this file of a shim tell of an attempt that is not settled yet?
+    pub(super) fn is_evidence(&self, file: &str) -> bool {
+        let mut remnants = self.remnants.iter();
+        remnants.any(|remnant| remnant.open.file == file)
     }
 
     /// Nothing of an attempt is left but what is known of it; `None` is lost.

@@ -9,9 +9,10 @@ use crate::model::{
     Timestamp, Transition, next,
 };
 use crate::shim::record::Ending;
-use crate::store::{Facts, Folder, Pass, StoreError, Stream};
+use crate::store::{Facts, Folder, OpenAttempt, Pass, StoreError, Stream};
 use crate::sys::failpoint;
 use crate::sys::files::open_regular;
+use crate::sys::identity::World;
 
 use super::slots::Key;
 
@@ -71,6 +72,28 @@ impl Settled {
             complaints: Vec::new(),
         }
     }
+}
+
+/// What a successful command has left lives on, but not that of a canceled run: it can be retried once
+/// its attempt is closed, and must not meet what is left. In another boot nothing is, and in another
+/// pid namespace nothing can be ended.
+pub fn outlived(
+    pass: &Pass<'_>,
+    world: &World,
+    finding: &Finding,
+) -> Result<Option<(OpenAttempt, Ending)>, StoreError> {
+    let ending = match &finding.what {
+        What::Ended(ending) if ending.leftover => ending,
+        What::Ended(_) | What::Started { .. } | What::NeverStarted | What::Lost(_) => {
+            return Ok(None);
+        }
+    };
+    let Key { run, attempt } = finding.key;
+    let open = pass.read().open_attempts()?.into_iter().find(|open| {
+        let is_near = open.shim.boot_id == world.boot_id && open.shim.pid_ns == world.pid_ns;
+        open.canceled && is_near && (open.run, open.attempt) == (run, attempt)
+    });
+    Ok(open.map(|open| (open, ending.clone())))
 }
 
 /// Writes one finding; `None` when it is old news.

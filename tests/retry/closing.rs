@@ -80,3 +80,39 @@ fn ctrl_c_ends_the_waiting_and_changes_nothing() {
     assert_eq!(home.status(id), before);
     assert_eq!(kinds(&home, id), ["enqueued", "started", "canceled"]);
 }
+
+/// What a successful command leaves lives on. If its run was canceled before that success was settled, it could be
+/// retried beside what it has left: two attempts at once.
+#[test]
+fn what_a_canceled_command_has_left_is_ended_before_the_next_attempt_starts() {
+    if skip(Need::Flock) {
+        return;
+    }
+    let home = Home::new();
+    let journal = Journal::new(&home);
+    let daemon = home.daemon();
+    let [runs, go] = ["runs", "go"].map(|name| Gate::new(&home, name));
+    let body = format!(
+        "[ $RETRIER_ATTEMPT = 1 ] || exit 0; : >'{}'; {}; sleep 600 & exit 0",
+        home.path("runs").display(),
+        go.line()
+    );
+    let id = home.run(["--shell", &journal.line(&body)]);
+    wait_until("it runs", LONG, || runs.is_open());
+    daemon.pause();
+    go.open();
+    let shims = home.path("retrier.db.d/shims");
+    wait_until("its end is recorded", LONG, || {
+        let files = std::fs::read_dir(&shims).expect("it is there").flatten();
+        let mut records = files.map(|file| std::fs::read(file.path()).unwrap_or_default());
+        records.any(|record| String::from_utf8_lossy(&record).contains(r#""ended""#))
+    });
+    let cancel = home.retrier(["cancel", &id.to_string()]).spawn();
+    wait_until("it is canceled", LONG, || home.state(id) == "canceled");
+    daemon.resume();
+    cancel.wait().ok();
+    home.retrier(["retry", &id.to_string()]).output().ok();
+    assert_eq!(home.wait(id), 0);
+    assert_eq!(outcomes(&home.status(id)), ["exit 0", "exit 0"]);
+    journal.assert_no_overlap();
+}

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use crate::model::Timestamp;
 
 /// No duration may be longer: a hundred years of 365 days.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A compiled pattern may take this much memory, in bytes.
-const PATTERN_MAX: usize = 1024 * 1024;
+/// Compiled patterns may take this much memory together, in bytes. The time of a look is their size
+/// times that of the output, and the daemon itself looks at the output of a lost attempt.
+const PATTERNS_MAX: usize = 64 * 1024;
 
 /// A duration in whole milliseconds, rounded up so that what is not zero never becomes it: a bare
 /// number is seconds, else numbers with units as in `250ms` or `1h 30m`.
@@ -58,15 +59,15 @@ pub fn time(text: &str) -> Result<Timestamp, String> {
         .map_err(|_| "it must be a time such as 2026-01-31T23:59:59+01:00".to_owned())
 }
 
-/// A regular expression over bytes: `^` and `$` match at line ends too, `.` is any byte but a line
-/// end. Errors: it is none, or takes too much memory; in words.
-pub fn pattern(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(text)
+/// Regular expressions over bytes, of which one has to match: `^` and `$` match at line ends too, `.`
+/// is any byte but a line end. Errors: one is none, or they take too much memory together; in words.
+pub fn patterns<T: AsRef<str>>(texts: &[T]) -> Result<RegexSet, String> {
+    RegexSetBuilder::new(texts)
         .unicode(false)
         .multi_line(true)
         // HTTP ends its lines with both.
         .crlf(true)
-        .size_limit(PATTERN_MAX)
+        .size_limit(PATTERNS_MAX)
         .build()
         .map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "it takes too much memory".to_owned(),
@@ -108,12 +109,16 @@ mod tests {
 
     #[test]
     fn a_pattern_looks_at_bytes_and_lines() {
-        let found = |text: &str, bytes: &[u8]| pattern(text).unwrap().is_match(bytes);
+        let found = |text: &str, bytes: &[u8]| patterns(&[text]).unwrap().is_match(bytes);
         assert!(found("^fatal:.*disk", b"a\xff\nfatal: \xfe disk\n"));
         assert!(found("(?i)grün", "grün".as_bytes()));
         assert!(!found("^disk", b"a disk"));
         assert!(found("^HTTP/1.. 404$", b"a\r\nHTTP/1.1 404\r\nb"));
-        assert!(pattern("(").unwrap_err().contains("unclosed"));
-        assert!(pattern("a{1000}{1000}{1000}").is_err());
+        assert!(patterns(&["("]).unwrap_err().contains("unclosed"));
+        assert!(patterns(&["a{1000}{1000}{1000}"]).is_err());
+        assert!(patterns(&["(?s:[ab]*a.{10000}c)"]).is_err());
+        let ordinary = ["(?i)(deadline|timeout|timed out|connection (reset|refused))"; 10];
+        assert!(patterns(&ordinary).is_ok());
+        assert!(patterns(&[&"ordinary ".repeat(100); 40]).is_err());
     }
 }

@@ -84,7 +84,11 @@ pub fn outlived(
 ) -> Result<Option<(OpenAttempt, Ending)>, StoreError> {
     let ending = match &finding.what {
         What::Ended(ending) if ending.leftover => ending,
-        What::Ended(_) | What::Started { .. } | What::NeverStarted | What::Lost(_) => {
+        What::Ended(_)
+        | What::Started { .. }
+        | What::Deciding { .. }
+        | What::NeverStarted
+        | What::Lost(_) => {
             return Ok(None);
         }
     };

@@ -124,13 +124,13 @@ fn look_at_output(from: &Sources<'_>, said: &mut Testimony) -> io::Result<()> {
         return Ok(());
     }
     let (stdout, stderr) = (Tail::read(&from.stdout)?, Tail::read(&from.stderr)?);
-    let found = |patterns: &[String]| {
+    let found = |texts: &[String]| {
         // They were parsed before they were stored.
-        let mut patterns = patterns.iter().filter_map(|text| text::pattern(text).ok());
-        patterns.any(|pattern| {
-            let is_in = |tail: &Tail| pattern.is_match_at(&tail.bytes, tail.start);
-            is_in(&stderr) || is_in(&stdout)
-        })
+        let Ok(patterns) = text::patterns(texts) else {
+            return false;
+        };
+        let is_in = |tail: &Tail| patterns.is_match_at(&tail.bytes, tail.start);
+        is_in(&stderr) || is_in(&stdout)
     };
     said.stop_if = found(&rules.stop_if);
     said.retry_if = found(&rules.retry_if);

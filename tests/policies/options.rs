@@ -98,6 +98,11 @@ fn a_wrong_policy_exits_2_says_why_and_stores_nothing() {
         ("--success-codes x", "it must be an exit code"),
         ("--stop-if (", "unclosed group"),
         ("--retry-if a{1000}{1000}{1000}", "too much memory"),
+        ("--stop-if (?s:[ab]*a.{10000}c)", "too much memory"),
+        (
+            "--stop-if a{900} --stop-if b{900} --stop-if c{900}",
+            "the patterns of --stop-if take too much memory together",
+        ),
         ("--retry-if [", "--retry-if <REGEX>"),
         ("--stop-if=", "found in everything"),
         ("--delays 1s,,2s", "an element of it is empty"),

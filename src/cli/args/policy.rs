@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, code};
 use crate::model::policy::Conditions;
 use crate::model::{Backoff, Budget, Policy, Rules};
-use crate::text::duration;
+use crate::text::{self, duration};
 
 use super::conditions::{conditions, successes};
 use super::defaults;
@@ -136,9 +136,11 @@ pub struct RuleArgs {
 
 impl PolicyArgs {
     /// The policy that these options mean, and the variables where they say nothing. Errors: a
-    /// variable's value is wrong, or two of them contradict each other.
+    /// variable's value is wrong, two of them contradict each other, or there are too many patterns.
     pub fn policy(&self) -> Result<Policy, Failure> {
-        Ok(self.clone().or(defaults::layer()?).meaning())
+        let whole = self.clone().or(defaults::layer()?);
+        whole.rules.check_patterns()?;
+        Ok(whole.meaning())
     }
 
     /// This layer, and the `lower` one where it says nothing.
@@ -239,6 +241,17 @@ impl WaitsArgs {
 }
 
 impl RuleArgs {
+    /// Each pattern for itself was taken, but they are looked for together.
+    fn check_patterns(&self) -> Result<(), Failure> {
+        for (option, texts) in [("--retry-if", &self.retry_if), ("--stop-if", &self.stop_if)] {
+            if text::patterns(texts).is_err() {
+                let message = format!("the patterns of {option} take too much memory together");
+                return Err(Failure::new(code::USAGE, message));
+            }
+        }
+        Ok(())
+    }
+
     fn or(self, lower: Self) -> Self {
         let patterns = |own: Vec<String>, lower| if own.is_empty() { lower } else { own };
         Self {

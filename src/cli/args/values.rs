@@ -59,12 +59,12 @@ pub fn delays(text: &str) -> Result<Delays, String> {
     parsed.collect::<Result<_, _>>().map(Delays)
 }
 
-/// A regular expression that [`text::pattern`] takes, as text.
+/// A regular expression that [`text::patterns`] takes, as text.
 pub fn pattern(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("an empty one is found in everything".to_owned());
     }
-    text::pattern(text).map(|_| text.to_owned())
+    text::patterns(&[text]).map(|_| text.to_owned())
 }
 
 /// A line for a shell that does something.

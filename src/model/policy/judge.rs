@@ -28,12 +28,12 @@ use super::Rules;
 use super::decision::{Testimony, Verdict, When};
 
 /// So often a run without a deadline is snoozed, and so many retries beyond its budget a decision
-/// can give it: what only repeats itself must end.
+/// can give it: what only repeats itself must end. One that its deadline will end rests from there on.
 pub const UNCHARGED_MAX: u32 = 1000;
 
-/// After an interruption the run rests for so long: nothing is charged, and a command that has its
-/// own shim stopped must not be started again and again without a pause.
-const INTERRUPTED_REST: Duration = Duration::from_secs(1);
+/// So long a run rests at the least when nothing is charged and it could go on and on: after an
+/// interruption, which a command can bring about itself, and beyond [`UNCHARGED_MAX`].
+const REST: Duration = Duration::from_secs(1);
 
 /// What follows an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,7 +190,7 @@ pub fn judge(run: &Run, at: Timestamp, outcome: &Outcome, said: &Testimony) -> J
                 by: By::Interruption,
                 wait_by: None,
             };
-            return go_on(run, after(at, INTERRUPTED_REST), Cost::Nothing, why);
+            return go_on(run, after(at, REST), Cost::Nothing, why);
         }
         // A canceled outcome without a canceled run would be an attempt that was ended by
         // mistake: it did not do its work, so it counts as any failure does.
@@ -210,6 +210,11 @@ pub fn judge(run: &Run, at: Timestamp, outcome: &Outcome, said: &Testimony) -> J
         }
         Some((Verdict::Snooze { delay_ms }, by)) => {
             let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
+            let delay = if run.snoozes < UNCHARGED_MAX {
+                delay
+            } else {
+                delay.max(REST)
+            };
             go_on(
                 run,
                 after(at, delay),
@@ -236,9 +241,14 @@ fn verdict(said: &Testimony) -> Option<(Verdict, By)> {
 
 /// May a decision give the run one more retry, beyond its budget?
 fn may_exceed(run: &Run) -> bool {
+    run.deadline_at.is_some() || !is_far_beyond(run)
+}
+
+/// Would one more failure exceed the budget by more than [`UNCHARGED_MAX`]?
+fn is_far_beyond(run: &Run) -> bool {
     let failures = run.failures.saturating_add(1);
     let within = failures.saturating_sub(UNCHARGED_MAX);
-    run.deadline_at.is_some() || run.policy.budget.allows(within)
+    !run.policy.budget.allows(within)
 }
 
 /// Nobody decided: the rules and the budget do.
@@ -332,9 +342,17 @@ fn retry(run: &Run, at: Timestamp, said: &Testimony, by: By) -> Judgement {
         let delay = backoff.delay(run.failures.saturating_add(1), run.seed);
         (When::After(millis_of(delay)), WaitBy::Backoff)
     });
+    let rest = if is_far_beyond(run) {
+        REST
+    } else {
+        Duration::ZERO
+    };
     let due = match when {
-        When::After(ms) => after(at, Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
-        When::At(time) => (time.max(at), None),
+        When::After(ms) => {
+            let delay = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+            after(at, delay.max(rest))
+        }
+        When::At(time) => (time.max(at.plus(rest)), None),
     };
     let wait_by = Some(wait_by);
     go_on(run, due, Cost::Failure, Why { by, wait_by })

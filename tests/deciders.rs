@@ -169,7 +169,8 @@ fn of_a_long_history_it_is_told_the_end() {
     let _daemon = home.daemon();
     let rest = ["--max-failures", "102", "--", "false"];
     let id = submit(&home, &keeper(&home, "{}"), &rest);
-    assert_eq!(home.wait(id), 1);
+    let waits = home.retrier(["wait", &id.to_string()]);
+    waits.limit(5 * LONG).output().exits(1);
     let told = |attempt| numbers(&question(&home, attempt)["run"]);
     assert_eq!(told(100), (1..=100).collect::<Vec<_>>());
     assert_eq!(told(103), (4..=103).collect::<Vec<_>>());

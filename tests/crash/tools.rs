@@ -119,6 +119,14 @@ pub fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).expect("the process is alive");
 }
 
+/// Whether the process stands still, by its own SIGSTOP or another's. Only then a SIGCONT is not too early.
+pub fn is_stopped(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    let stat = stat.unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    after_name.starts_with(" T")
+}
+
 /// The numbers of the attempts, in order.
 pub fn numbers(document: &Value) -> Vec<i64> {
     let attempts = document["attempts"].as_array().expect("a list of attempts");

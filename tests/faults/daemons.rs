@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{F_UNLCK, F_WRLCK, flock};
 use nix::sys::signal::Signal;
 
-use crate::crash::tools::LONG;
+use crate::crash::tools::{LONG, is_stopped};
 use crate::support::{Home, Output, Process, Running, holds_within, seeded, wait_until};
 
 /// The ids of runs, in the order in which their commands ran.
@@ -90,13 +90,6 @@ fn wrong_refusal(refused: &Output, holder: i32) -> Option<String> {
     (!right).then(|| format!("exit {} beside {holder}: {told:?}", refused.code))
 }
 
-fn stands_still(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_some_and(|rest| rest.starts_with(" T"))
-}
-
 /// Makes a daemon stand still while it holds no transaction, so that others can submit; gives the runs that were
 /// submitted to see this.
 #[track_caller]
@@ -104,7 +97,7 @@ fn pause_between_passes(home: &Home, daemon: &Running, ran: &Ran) -> Vec<i64> {
     let mut ids = Vec::new();
     let paused = holds_within(LONG, || {
         daemon.signal(Signal::SIGSTOP);
-        wait_until("it stands still", LONG, || stands_still(daemon.pid()));
+        wait_until("it stands still", LONG, || is_stopped(daemon.pid()));
         let args = ["run", "--no-daemon-start", "--shell", &ran.line()];
         let mut call = home.retrier(args).spawn();
         let free = holds_within(Duration::from_secs(2), || !call.is_running());
@@ -200,7 +193,7 @@ fn start_by_clients(home: &Home, time: usize, bug: &str) -> Vec<String> {
     wait_until(
         "all have committed, and none has looked for a daemon",
         LONG,
-        || clients.iter().all(|client| stands_still(client.pid())),
+        || clients.iter().all(|client| is_stopped(client.pid())),
     );
     for client in &clients {
         client.signal(Signal::SIGCONT);
@@ -319,7 +312,7 @@ fn submit_at_the_last_moment(point: &str, bug: &str) -> Vec<String> {
     let daemon = home.retrier(["daemon", "--automatic", "--until-idle=50ms"]);
     let daemon = daemon.crash(&format!("{point}:1:stop"));
     let daemon = daemon.env("RETRIER_BUG", bug).spawn();
-    wait_until("it is on its way out", LONG, || stands_still(daemon.pid()));
+    wait_until("it is on its way out", LONG, || is_stopped(daemon.pid()));
     let mut client = home.retrier(["run", "--shell", &ran.line()]).spawn();
     // Without the bug it may have to wait for the daemon.
     let limit = if bug.is_empty() {

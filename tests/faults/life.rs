@@ -7,7 +7,7 @@ use std::thread;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::crash::tools::{LONG, numbers, outcomes, signal};
+use crate::crash::tools::{LONG, is_stopped, numbers, outcomes, signal};
 use crate::support::{Call, Entry, Home, Journal, Process, holds_within, wait_until};
 
 /// What the death of a shim at a failpoint does to its attempt.
@@ -250,13 +250,6 @@ impl Life {
             .map(|what| format!("run {id}: {what}"))
             .collect()
     }
-}
-
-fn is_stopped(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
-    let stat = stat.unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    after_name.starts_with(" T")
 }
 
 /// Looks at each case, several beside each other, because most of the time is waiting. Gives all that is wrong.

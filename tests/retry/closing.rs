@@ -7,14 +7,15 @@ use crate::support::{Home, Journal, Need, skip, wait_until};
 
 use super::kinds;
 
-/// A canceled run whose first attempt does not end before its grace has passed; the next one ends at once.
-fn canceled(home: &Home, journal: &Journal, grace: &str) -> i64 {
+/// A canceled run whose first attempt does not end before this gate is open; the next one ends at once.
+fn canceled(home: &Home, journal: &Journal, end: &Gate) -> i64 {
     let grown = Gate::new(home, "grown");
     let body = format!(
-        "[ $RETRIER_ATTEMPT = 1 ] || exit 0; trap '' TERM; : >'{}'; sleep 600; exit",
-        home.path("grown").display()
+        "[ $RETRIER_ATTEMPT = 1 ] || exit 0; trap '' TERM; : >'{}'; {}",
+        home.path("grown").display(),
+        end.line()
     );
-    let id = home.run(["--grace", grace, "--shell", &journal.line(&body)]);
+    let id = home.run(["--grace", "10m", "--shell", &journal.line(&body)]);
     wait_until("it ignores SIGTERM", LONG, || grown.is_open());
     home.retrier(["cancel", &id.to_string()]).output().ok();
     id
@@ -28,7 +29,8 @@ fn the_next_attempt_starts_after_the_canceled_one_has_ended() {
     let home = Home::new();
     let journal = Journal::new(&home);
     let mut daemon = home.daemon();
-    let id = canceled(&home, &journal, "2s");
+    let end = Gate::new(&home, "end");
+    let id = canceled(&home, &journal, &end);
     let other = home.run(["--delay", "1h", "--", "true"]);
     daemon.kill9();
     let ids = [id.to_string(), other.to_string()];
@@ -38,6 +40,7 @@ fn the_next_attempt_starts_after_the_canceled_one_has_ended() {
         home.state(other) == "succeeded"
     });
     assert_eq!(outcomes(&home.status(id)), ["open"]);
+    end.open();
     waits.wait().ok();
     assert_eq!(home.wait(id), 0);
     let run = home.status(id);
@@ -65,7 +68,7 @@ fn ctrl_c_ends_the_waiting_and_changes_nothing() {
     let home = Home::new();
     let journal = Journal::new(&home);
     let _daemon = home.daemon();
-    let id = canceled(&home, &journal, "10m");
+    let id = canceled(&home, &journal, &Gate::new(&home, "never"));
     let before = home.status(id);
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let waits = home.retrier(["retry", &id.to_string()]).spawn();

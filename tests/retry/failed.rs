@@ -1,6 +1,8 @@
 //! `retry --all-failed`.
 
-use crate::crash::tools::{LONG, closed, numbers, wait_until_state};
+use nix::sys::signal::Signal;
+
+use crate::crash::tools::{LONG, closed, is_stopped, numbers, wait_until_state};
 use crate::support::{Home, wait_until};
 
 use super::{failed, retry};
@@ -42,17 +44,15 @@ fn a_thousand_failed_runs_are_retried_each_once() {
     store_failed(&home, 1001, "false");
     let _daemon = home.daemon();
     let call = home.retrier(["retry", "--all-failed"]);
-    let mut all = call.crash("retry_committed:1:sleep=3000").spawn();
-    wait_until("the first thousand wait", LONG, || {
-        count(&home, "queued") > 0
-    });
+    let all = call.crash("retry_committed:1:stop").spawn();
+    wait_until("the first thousand wait", LONG, || is_stopped(all.pid()));
     // Somebody else rings.
     let other = home.run(["--", "true"]);
     wait_until_state(&home, 1, "failed");
-    assert!(all.is_running(), "there was no time between the two");
+    all.signal(Signal::SIGCONT);
     let output = all.wait().ok();
     assert_eq!((output.text(), output.error_text()), Default::default());
-    wait_until("all have failed again", LONG, || {
+    wait_until("all have failed again", 5 * LONG, || {
         count(&home, "failed") == 1001
     });
     wait_until_state(&home, other, "succeeded");

@@ -3,13 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
+use retrier::model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::crash::tools::{
     Gate, LONG, closed, commands, is_stopped, millis, numbers, outcomes, stubborn,
     wait_until_no_command, wait_until_state,
 };
-use crate::support::{FakeClock, Home, Journal, Need, skip, wait_until, wall_ns};
+use crate::support::{FakeClock, Home, Journal, Need, skip, store_many, wait_until, wall_ns};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const HOUR_MS: i64 = 3_600_000;
@@ -232,6 +233,31 @@ fn a_jump_over_due_time_and_deadline_starts_nothing() {
     let document = assert_failed_by_deadline(&home, id);
     assert!(numbers(&document).is_empty());
     assert!(!home.path("ran").exists());
+}
+
+/// As many at once as after a night in which the machine was off; a daemon that dies in the middle of them loses none.
+#[test]
+fn thousands_whose_deadline_has_passed_fail_in_several_passes() {
+    let home = Home::new();
+    let now = Timestamp::from_millis(wall_ns() / 1_000_000);
+    store_many(&home, 2500, HOUR, now);
+    let database = rusqlite::Connection::open(home.db()).expect("it is there");
+    let sql = "UPDATE run SET deadline_at = ?1 + id, on_complete = NULL";
+    database
+        .execute(sql, [now.millis() - 10_000])
+        .expect("they can be changed");
+    let failed = || -> i64 {
+        let sql = "SELECT count(*) FROM run WHERE state = 'failed' AND reason = 'deadline'";
+        let count = database.query_row(sql, [], |row| row.get(0));
+        count.expect("they can be counted")
+    };
+    let daemon = || home.retrier(["daemon", "--until-idle"]);
+    daemon().crash("pass_committed:1:kill").output().exits(137);
+    assert_eq!(failed(), 1000);
+    daemon().output().ok();
+    assert_eq!(failed(), 2500);
+    assert_eq!(home.wait(2500), 124);
+    assert_failed_by_deadline(&home, 2500);
 }
 
 /// The attempt is claimed before it, and its order arrives after it.

@@ -1,6 +1,7 @@
 //! Who is heard about what follows an attempt: the table of `model::policy::judge`, executed for
 //! every combination of speakers.
 
+mod bounds;
 mod properties;
 
 use retrier::model::policy::{

@@ -162,16 +162,21 @@ fn nothing_is_left_of_one_that_leaves_processes_behind() {
     wait_until_no_command(&home);
 }
 
-/// It serves others.
+/// It serves others, and is none of the next attempt's either: what that one leaves behind is known by itself.
 #[test]
 fn a_daemon_that_it_has_started_lives_on() {
     let (home, other) = (Home::new(), Home::new());
-    let _daemon = home.daemon();
+    let _daemon = home.daemon_with(&["--parallel", "1"], &[]);
     let store = "retrier --db \"$OTHER\" run -- sleep 600 >&2; echo '{\"retry\":false}'";
     let call = home.sh("exec retrier run --wait --decide \"$STORE\" -- false");
     let call = call.env("STORE", store).env("OTHER", other.db());
     call.output().exits(1);
     other.retrier(["daemon", "status"]).output().ok();
     wait_until_state(&other, 1, "running");
+    let next = home.run(["--", "true"]);
+    assert_eq!(home.wait(next), 0);
+    let output = home.path(format!("retrier.db.d/logs/0/{next}.1.out"));
+    assert!(!output.exists(), "kept for somebody who may write to it");
+    assert_eq!(other.state(1), "running");
     other.retrier(["cancel", "1"]).output().ok();
 }

@@ -73,6 +73,46 @@ fn without_jitter_a_wait_has_no_bounds_but_itself() {
     }
 }
 
+/// The first delay is as long as the last one, and what lies between is not.
+#[test]
+fn delays_that_fall_and_rise_again_are_planned_one_by_one_until_the_deadline() {
+    let home = Home::new();
+    let delays = "--delays 5s,1s,5s";
+    for (options, waits, more, gives_up) in [
+        ("--max-failures 3", &[5, 1, 5][..], false, 11_000),
+        ("--max-failures 3 --limit 2", &[5, 1], true, 11_000),
+        ("--max-failures 4", &[5, 1, 5, 5], false, 16_000),
+        ("--max-failures 9 --deadline 6s", &[5], false, 5_000),
+        ("--max-failures 9 --deadline 6001ms", &[5, 1], false, 6_000),
+        ("--max-failures 3 --deadline 11s", &[5, 1], false, 6_000),
+        (
+            "--max-failures 3 --deadline 11001ms",
+            &[5, 1, 5],
+            false,
+            11_000,
+        ),
+        ("--forever --deadline 16001ms", &[5, 1, 5, 5], false, 16_000),
+        (
+            "--forever --deadline 16001ms -n 4",
+            &[5, 1, 5, 5],
+            false,
+            16_000,
+        ),
+        (
+            "--forever --deadline 16001ms -n 3",
+            &[5, 1, 5],
+            true,
+            16_000,
+        ),
+    ] {
+        let plan = plan(&home, &format!("{delays} {options}"));
+        let expected: Vec<i64> = waits.iter().map(|seconds| seconds * 1000).collect();
+        assert_eq!(each(&plan, "nominal_ms"), expected, "{options}");
+        assert_eq!(plan["more"], more, "{options}");
+        assert_eq!(plan["gives_up_after_ms"]["nominal"], gives_up, "{options}");
+    }
+}
+
 #[test]
 fn no_retry_is_a_plan_of_one_attempt() {
     let home = Home::new();

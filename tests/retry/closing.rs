@@ -2,10 +2,10 @@
 
 use nix::sys::signal::Signal;
 
-use crate::crash::tools::{Gate, LONG, await_patience, millis, outcomes};
+use crate::crash::tools::{Gate, LONG, await_patience, closed, millis, outcomes};
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
-use super::kinds;
+use super::{failed, kinds, retry};
 
 /// A canceled run whose first attempt does not end before this gate is open; the next one ends at once.
 fn canceled(home: &Home, journal: &Journal, end: &Gate) -> i64 {
@@ -118,4 +118,38 @@ fn what_a_canceled_command_has_left_is_ended_before_the_next_attempt_starts() {
     assert_eq!(home.wait(id), 0);
     assert_eq!(outcomes(&home.status(id)), ["exit 0", "exit 0"]);
     journal.assert_no_overlap();
+}
+
+/// Only the hook of the ending that is under way waits for the attempt: the others follow endings that are over.
+#[test]
+fn the_hook_of_an_earlier_ending_does_not_wait_for_the_attempt_that_is_being_ended() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let grown = Gate::new(&home, "grown");
+    let line = format!(
+        "[ $RETRIER_ATTEMPT = 2 ] || exit 1; trap '' TERM; : >'{}'; sleep 600; exit",
+        home.path("grown").display()
+    );
+    let rest = [
+        "--grace",
+        "10m",
+        "--on-complete",
+        "exit 9",
+        "--shell",
+        &line,
+    ];
+    let id = failed(&home, &rest);
+    let hook = || home.status(id)["hook_id"].as_i64().expect("a hook");
+    let cancel = |id: i64| home.retrier(["cancel", &id.to_string()]).output().ok();
+    let first = hook();
+    // Its backoff would take seconds.
+    cancel(first);
+    closed(&home, first);
+    retry(&home, id);
+    wait_until("it ignores SIGTERM", LONG, || grown.is_open());
+    cancel(id);
+    assert_ne!(hook(), first);
+    retry(&home, first);
+    assert!(kinds(&home, first).contains(&"retried".to_owned()));
+    assert_eq!(outcomes(&home.status(id)), ["exit 1", "open"]);
 }

@@ -55,7 +55,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand run" -l base -d 'The fac
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l constant -d 'Wait D more before every retry' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l linear -d 'Wait n times D more before retry n' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l delays -d 'Wait as long as this list says, such as 1s,5s,30s; its last one repeats' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-backoff -d 'Wait no longer than D [default: 24h]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-backoff -d 'Wait no longer than D [default: 24h; or the longest of --delays]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l jitter -d 'Multiply each wait by a random factor from 1-F to 1+F [default: 0.5; 0 with --delays]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l retry-after -d 'Wait as long as the Retry-After of an HTTP response says, that a failed attempt has printed with its headers (curl -i, wget -S)' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l success-codes -d 'The exit codes and signals that are a success, such as 0,24 or 0-3,SIGTERM [default: 0]' -r
@@ -65,7 +65,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand run" -l retry-if -d 'Ret
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l stop-if -d 'Never retry a failure of which the last 64 KiB of stdout or stderr match; may be given again' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l decide -d 'Have /bin/sh run LINE after each failed attempt, to decide by a JSON on its stdout; the run is on its stdin' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l timeout -d 'End an attempt that runs longer than D; 0 is no limit [default: 0]' -r
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l deadline -d 'End the run when it has not succeeded D after it was stored' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l deadline -d 'End the run when it has not succeeded D after it was stored; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l delay -d 'Start it after D' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l at -d 'Start it at a time such as 2026-01-31T23:59:59+01:00' -r
@@ -99,7 +99,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand explain" -l base -d 'The
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l constant -d 'Wait D more before every retry' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l linear -d 'Wait n times D more before retry n' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l delays -d 'Wait as long as this list says, such as 1s,5s,30s; its last one repeats' -r
-complete -c retrier -n "__fish_retrier_using_subcommand explain" -l max-backoff -d 'Wait no longer than D [default: 24h]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l max-backoff -d 'Wait no longer than D [default: 24h; or the longest of --delays]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l jitter -d 'Multiply each wait by a random factor from 1-F to 1+F [default: 0.5; 0 with --delays]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l retry-after -d 'Wait as long as the Retry-After of an HTTP response says, that a failed attempt has printed with its headers (curl -i, wget -S)' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l success-codes -d 'The exit codes and signals that are a success, such as 0,24 or 0-3,SIGTERM [default: 0]' -r
@@ -109,7 +109,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand explain" -l retry-if -d 
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l stop-if -d 'Never retry a failure of which the last 64 KiB of stdout or stderr match; may be given again' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l decide -d 'Have /bin/sh run LINE after each failed attempt, to decide by a JSON on its stdout; the run is on its stdin' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l timeout -d 'End an attempt that runs longer than D; 0 is no limit [default: 0]' -r
-complete -c retrier -n "__fish_retrier_using_subcommand explain" -l deadline -d 'End the run when it has not succeeded D after it was stored' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l deadline -d 'End the run when it has not succeeded D after it was stored; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -s n -l limit -d 'Show the waits before the first N retries; 0 is all, at most 10000 (1000 of --forever)' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F

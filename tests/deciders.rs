@@ -21,13 +21,13 @@ fn submit(home: &Home, decider: &str, rest: &[&str]) -> i64 {
     home.run(options.iter().chain(rest))
 }
 
-/// The history of a run: kind, who decided, who said when, and the details, joined by spaces.
+/// The history of a run in words, without that its decider was asked, which a daemon that is killed may not get to.
 fn history(home: &Home, id: i64) -> Vec<String> {
     let database = Connection::open(home.db()).expect("it is there");
     let mut select = database
         .prepare(
             "SELECT concat_ws(' ', kind, why, wait_by, detail) FROM event WHERE run_id = ?1 \
-             ORDER BY number",
+             AND kind <> 'deciding' ORDER BY number",
         )
         .expect("there is such a table");
     let rows = select.query_map([id], |row| row.get(0));
@@ -259,4 +259,35 @@ fn the_output_of_the_attempt_is_there_while_it_decides() {
         let logs = fs::read_dir(home.path("retrier.db.d/logs/0")).expect("it is there");
         logs.count() == 0
     });
+}
+
+#[test]
+fn while_it_decides_that_is_told() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let gate = home.path("answer");
+    let decider = format!("until [ -e '{}' ]; do sleep 0.05; done", gate.display());
+    let id = home.run(["--decide", &decider, "--shell", "exit 7"]);
+    let why = || {
+        home.retrier(["explain", &id.to_string()])
+            .output()
+            .ok()
+            .text()
+    };
+    let told = "running: attempt 1 of 5 has ended (exit 7), its decider is asked";
+    wait_until("it is told", LONG, || why() == told);
+    let status = home
+        .retrier(["status", &id.to_string()])
+        .output()
+        .ok()
+        .text();
+    assert!(status.contains(told), "{status}");
+    let events = home
+        .retrier(["events", &id.to_string()])
+        .output()
+        .ok()
+        .text();
+    assert!(events.contains("\tdeciding\t1\t"), "{events}");
+    std::fs::write(&gate, "").expect("the folder is ours");
+    wait_until_state(&home, id, "failed");
 }

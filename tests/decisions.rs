@@ -271,24 +271,19 @@ fn a_run_without_a_deadline_is_snoozed_a_thousand_times_at_the_most() {
         };
         judge(&run, at, &Outcome::Exit { code: 0 }, &said)
     };
-    let goes_on = |judgement| {
-        matches!(
-            judgement,
-            Judgement::GoOn {
-                delay_ms: Some(5),
-                ..
-            }
-        )
+    let delay = |judgement| match judgement {
+        Judgement::GoOn { delay_ms, .. } => delay_ms,
+        Judgement::Succeed | Judgement::Fail { .. } => None,
     };
-    assert!(goes_on(snoozed(999, None)));
+    assert_eq!(delay(snoozed(999, None)), Some(5));
     let Judgement::Fail { why, .. } = snoozed(1000, None) else {
         panic!("snoozed for ever");
     };
     assert_eq!(why.by, By::Snoozes);
-    assert!(goes_on(snoozed(
-        1000,
-        Some(at.plus(Duration::from_secs(1)))
-    )));
+    // Its deadline ends it, and until then it rests, or there were thousands of attempts more.
+    let deadline = Some(at.plus(Duration::from_secs(60)));
+    assert_eq!(delay(snoozed(999, deadline)), Some(5));
+    assert_eq!(delay(snoozed(1000, deadline)), Some(1000));
 }
 
 #[test]

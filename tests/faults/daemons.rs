@@ -237,11 +237,13 @@ fn eight_clients_at_once_catches_a_lock_that_nobody_heeds() {
 fn a_daemon_that_a_client_starts_is_told_to_stay_for_a_minute() {
     let home = Home::new();
     home.run(["--", "true"]);
-    let all = home.processes().into_iter();
-    let daemons: Vec<Process> = all.filter(Process::is_daemon).collect();
-    let [daemon] = &daemons[..] else {
-        panic!("not one daemon: {daemons:?}")
+    let daemons = || {
+        let all = home.processes().into_iter();
+        all.filter(Process::is_daemon).collect::<Vec<_>>()
     };
+    // The one that it came from may not have left yet.
+    wait_until("there is one", LONG, || daemons().len() == 1);
+    let daemon = &daemons()[0];
     let words: Vec<&str> = daemon.cmdline.split(' ').collect();
     assert!(words.contains(&"--automatic"), "{words:?}");
     assert!(words.contains(&"--until-idle=60000ms"), "{words:?}");

@@ -225,26 +225,6 @@ fn what_a_snoozing_success_leaves_behind_is_ended_before_its_next_attempt() {
     assert_eq!(numbers(&home.status(id)), [1, 2]);
 }
 
-/// What lives on after a success may write at any time. Once it was seen not to ask for a snooze nothing else counts,
-/// or the next attempt would run beside it.
-#[test]
-fn what_a_success_leaves_behind_cannot_ask_for_a_snooze_and_live_on() {
-    let home = Home::new();
-    let _daemon = home.daemon();
-    let line = r#"if [ $RETRIER_ATTEMPT -ge 2 ]; then ! kill -0 $(cat "$LEFT") 2>&-; exit; fi
-        until [ -e "$LEFT.end" ]; do
-            echo '{"snooze":0}' >"$RETRIER_DECISION"; : >"$RETRIER_DECISION"
-        done >/dev/null 2>&1 &
-        echo $! >"$LEFT"; sleep 0.02; exit 0"#;
-    for n in 0..16 {
-        let left = home.path(format!("left.{n}"));
-        let variable = format!("LEFT={}", left.display());
-        let id = submit(&home, &["--max-failures=0", "--env", &variable], line);
-        assert_eq!(home.wait(id), 0, "{}", home.status(id));
-        fs::write(left.with_extension(format!("{n}.end")), "").expect("the folder is ours");
-    }
-}
-
 /// On the pure core: a thousand real attempts would take a minute.
 #[test]
 fn a_run_without_a_deadline_is_snoozed_a_thousand_times_at_the_most() {

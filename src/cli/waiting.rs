@@ -158,7 +158,10 @@ impl<'c> Waiting<'c> {
         store.check_place()?;
         let mut ring = self.client.ring();
         if self.start && !ring.is_connected() {
-            self.client.ensure_daemon(false)?;
+            let ensured = self.client.ensure_daemon(false);
+            // It may have been taken away meanwhile, and that is why there is none.
+            store.check_place()?;
+            ensured?;
             ring = self.client.ring();
         }
         ring.ask_for(pending);

@@ -86,7 +86,16 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
     let system = |what| move |error| ServeError::System(what, error);
     let world = World::current().map_err(system("/proc"))?;
     // Made here so that a database that cannot be used is refused before anything is held.
-    drop(Store::open(folder, Access::Create)?);
+    // A client that starts a daemon has one: if it is gone by now, it is not made again.
+    let access = if config.automatic {
+        Access::Existing
+    } else {
+        Access::Create
+    };
+    if Store::open(folder, access)?.is_none() {
+        let path = folder.database().to_owned();
+        return Err(StoreError::Replaced { path }.into());
+    }
     // Before the lock: from then on clients send signals to its holder.
     let caught = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
     let signals = Rc::new(Signals::catch(&caught).map_err(system("signals"))?);

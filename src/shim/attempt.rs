@@ -358,3 +358,27 @@ fn open_output(path: &Path) -> io::Result<File> {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It would be run again beside them.
+    #[test]
+    fn what_lives_on_after_a_success_cannot_ask_for_a_snooze_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("decision");
+        let order = Order::deciding_in(&path);
+        let ended = || {
+            let mut attempt = Attempt::new(&order);
+            attempt.exit = Some((Exit::Code(0), clock::now()));
+            attempt
+        };
+        let mut attempt = ended();
+        assert!(attempt.may_leave_others());
+        std::fs::write(&path, r#"{"snooze":0}"#).unwrap();
+        let said = attempt.said.expect("what was said is kept");
+        assert!(!snoozes(&said));
+        assert!(!ended().may_leave_others());
+    }
+}

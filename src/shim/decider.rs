@@ -170,8 +170,8 @@ impl Inquiry {
         let question = in_memory(&question(order, decider, ending)?)?;
         let (ear, mouth) = Ear::new(SIZE_MAX)?;
         // Both are there for it to look at, even when the command has said nothing.
-        append_private(&bytes_path(&order.stdout), false)?;
-        let stderr = append_private(&bytes_path(&order.stderr), false)?;
+        output(&order.stdout)?;
+        let stderr = output(&order.stderr)?;
         let deadline = order.deadline_at.map(Deadline::new).transpose()?;
         let leader = spawn(order, decider, [question, mouth, stderr])?;
         Ok(Self {
@@ -308,6 +308,19 @@ fn question(order: &Order, decider: &Decider, ending: &Ending) -> io::Result<Vec
         "stderr": json::bytes(&order.stderr),
     });
     Ok(format!("{question}\n").into_bytes())
+}
+
+/// The file of an output, made if it is not there. The command may have put anything in its place, and
+/// a pipe would be waited for.
+fn output(path: &[u8]) -> io::Result<File> {
+    let path = bytes_path(path);
+    match path.symlink_metadata() {
+        Ok(found) if !found.is_file() => {
+            let error = format!("{}: no file any more", path.display());
+            Err(io::Error::other(error))
+        }
+        Ok(_) | Err(_) => append_private(&path, false),
+    }
 }
 
 /// Starts the shell that runs the decider's line, as the command was started; gives its pid.

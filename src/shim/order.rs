@@ -87,3 +87,28 @@ impl Message {
         postcard::from_bytes(bytes).map_err(std::io::Error::other)
     }
 }
+
+#[cfg(test)]
+impl Order {
+    /// The order of an attempt that has no output and may decide in the file at `path`.
+    pub fn deciding_in(path: &std::path::Path) -> Self {
+        Self {
+            run: RunId(1),
+            attempt: AttemptNumber(1),
+            command: Vec::new(),
+            cwd: b"/".to_vec(),
+            environment: Environment::default(),
+            variables: Environment::default(),
+            umask: 0o022,
+            stdin: None,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            decision: path.as_os_str().as_encoded_bytes().to_vec(),
+            rules: Rules::default(),
+            decider: None,
+            timeout: None,
+            deadline_at: None,
+            grace: Duration::ZERO,
+        }
+    }
+}

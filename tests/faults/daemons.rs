@@ -11,6 +11,7 @@ use fastrand::Rng;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{F_UNLCK, F_WRLCK, flock};
 use nix::sys::signal::Signal;
+use retrier::store::{Access, Folder, Store};
 
 use crate::crash::tools::{LONG, is_stopped};
 use crate::support::{Home, Output, Process, Running, holds_within, seeded, wait_until};
@@ -249,10 +250,16 @@ fn a_daemon_that_a_client_starts_is_told_to_stay_for_a_minute() {
     assert!(words.contains(&"--until-idle=60000ms"), "{words:?}");
 }
 
+/// As the client has it that starts a daemon.
+fn make_database(home: &Home) {
+    drop(Store::open(&Folder::of(home.db()), Access::Create).expect("it can be made"));
+}
+
 /// One daemon that leaves by itself, as those do that clients start, and submits around the moments at which it may,
 /// until it has left. Gives how many there were, and the violations.
 fn leave_and_submit(home: &Home, rng: &mut Rng, widened: &str, bug: &str) -> (usize, Vec<String>) {
     let ran = Ran::new(home);
+    make_database(home);
     let daemon = home.retrier(["daemon", "--automatic", "--until-idle=30ms"]);
     let mut daemon = daemon.crash(widened).env("RETRIER_BUG", bug).spawn();
     wait_until("it serves", LONG, || {
@@ -311,6 +318,7 @@ fn submits_around_the_end_catches_a_daemon_that_leaves_outside_its_transaction()
 fn submit_at_the_last_moment(point: &str, bug: &str) -> Vec<String> {
     let home = Home::new();
     let ran = Ran::new(&home);
+    make_database(&home);
     let daemon = home.retrier(["daemon", "--automatic", "--until-idle=50ms"]);
     let daemon = daemon.crash(&format!("{point}:1:stop"));
     let daemon = daemon.env("RETRIER_BUG", bug).spawn();

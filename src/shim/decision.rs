@@ -25,7 +25,7 @@ const LOCK_MAX: usize = 200;
 /// The longest text of an error in bytes: a longer one is cut.
 const ERROR_MAX: usize = 1000;
 
-/// The decision that `bytes` hold: one JSON object with any of the fields of [`Written::take`]. A
+/// The decision that `bytes` hold: one JSON object with any of the fields of `Written`. A
 /// field that is null is as good as absent, and nothing but white space says nothing. Errors: what
 /// is wrong with it, in words; then nothing of it counts.
 pub fn parse(bytes: &[u8]) -> Result<(Decision, Changes), String> {

@@ -36,6 +36,9 @@ fn spec() -> Spec {
         start: Start::Now,
         on_complete: Some(b"true".to_vec()),
         key: None,
+        priority: 0,
+        pool: "default".to_owned(),
+        lock: None,
     }
 }
 

@@ -74,6 +74,9 @@ pub fn spec(args: &RunArgs) -> anyhow::Result<Spec> {
             text,
             once: args.once,
         }),
+        priority: args.priority,
+        pool: args.pool.clone(),
+        lock: args.lock.clone(),
     })
 }
 

@@ -47,7 +47,7 @@ pub fn daemon(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
     std::env::set_current_dir("/").context("cannot serve")?;
     crate::daemon::log::start();
     let config = Config {
-        parallel: args.parallel as usize,
+        parallel: args.parallel.map(|max| max as usize),
         retention: Some(args.retention).filter(|stay| !stay.is_zero()),
         until_idle: args.until_idle,
         automatic: args.automatic,
@@ -81,10 +81,11 @@ fn detach(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
     if let Some(holder) = look(client)?.filter(|holder| !holder.automatic) {
         bail!(held(&holder));
     }
-    let mut arguments: Vec<OsString> = vec![
-        format!("--parallel={}", args.parallel).into(),
-        format!("--retention={}ms", args.retention.as_millis()).into(),
-    ];
+    let mut arguments: Vec<OsString> =
+        vec![format!("--retention={}ms", args.retention.as_millis()).into()];
+    if let Some(max) = args.parallel {
+        arguments.push(format!("--parallel={max}").into());
+    }
     if let Some(stay) = args.until_idle {
         arguments.push(format!("--until-idle={}ms", stay.as_millis()).into());
     }

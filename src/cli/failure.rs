@@ -99,6 +99,7 @@ impl Failure {
         let code = match error {
             StoreError::NoRun { .. } => code::NO_RUN,
             StoreError::Unknown { .. } => code::UNKNOWN,
+            StoreError::NoPool { .. } => code::USAGE,
             StoreError::NotOurs { .. }
             | StoreError::Newer { .. }
             | StoreError::Damaged { .. }

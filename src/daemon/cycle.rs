@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::model::{RunId, Timestamp, schedule};
+use crate::model::{RunId, Timestamp};
 use crate::store::{Access, Folder, Pass, Store, StoreError};
 use crate::sys::failpoint;
 use crate::sys::identity::World;
@@ -20,6 +20,7 @@ use crate::sys::timer::WallTimer;
 use super::doorbell::Doorbell;
 use super::holder::DaemonLock;
 use super::pause::Pause;
+use super::pools::Pools;
 use super::recover::{Remnant, Watched};
 use super::serve::{Config, ServeError};
 use super::settle::Finding;
@@ -70,6 +71,9 @@ pub(super) struct Daemon {
     pub(super) dirty: bool,
     pub(super) clock_set: bool,
     pub(super) next_due: Option<Timestamp>,
+    pub(super) pools: Pools,
+    /// How many shims were missing to start all that could have been started.
+    pub(super) shims_missing: usize,
     pub(super) next_deadline: Option<Timestamp>,
     pub(super) expire_at: Option<Timestamp>,
     pub(super) trash: bool,
@@ -167,6 +171,8 @@ impl Daemon {
             dirty: true,
             clock_set: false,
             next_due: None,
+            pools: Pools::default(),
+            shims_missing: 0,
             next_deadline: None,
             expire_at: None,
             trash: true,
@@ -311,10 +317,13 @@ impl Daemon {
 
     /// Sets the timer. `true`: the clock was set, and there is something to do.
     fn set_timer(&mut self) -> Result<bool, ServeError> {
-        let free = self.free_slots();
         // Between two steps of upkeep the next one is what is waited for.
         let expire_at = self.expire_at.filter(|_| self.upkeep_at.is_none());
-        let mut at = schedule::wake_at(free, self.next_due, &[expire_at, self.next_deadline]);
+        // While nothing may be started, what could be waits for the end of that.
+        let may_claim = self.may_claim(clock::monotonic());
+        let limited = self.pools.next().filter(|_| may_claim);
+        let times = [self.next_due, self.next_deadline, expire_at, limited];
+        let mut at = times.into_iter().flatten().min();
         if self.passes.until(clock::monotonic()).is_some() {
             // Nothing can be done before the pause is over, and a time that has passed would
             // wake the loop again and again.

@@ -5,6 +5,7 @@
 //! the [`doorbell`] only says that there is something to look at. It may not decide how a run goes
 //! on: that is [`crate::model::next`]. Start reading at [`serve::serve`], then at `pass`.
 
+mod claim;
 mod cycle;
 pub mod doorbell;
 pub mod holder;
@@ -14,6 +15,7 @@ pub mod log;
 mod order;
 mod pass;
 mod pause;
+mod pools;
 mod recover;
 pub mod serve;
 mod settle;

@@ -3,58 +3,70 @@
 use std::io;
 
 use crate::clock;
-use crate::model::{AttemptNumber, Event, RunId, State, Timestamp, next, schedule};
+use crate::model::{Event, RunId, Timestamp, next};
 use crate::shim::handle::{Nursery, Shim};
 use crate::shim::order::{Cause, Message};
 use crate::shim::record::Ending;
-use crate::store::{Facts, Launch, OpenAttempt, Pass, StoreError};
+use crate::store::{Facts, OpenAttempt, Pass, StoreError};
 use crate::sys::failpoint;
-use crate::sys::files::{remove_if_there, room};
+use crate::sys::files::remove_if_there;
 
+use super::claim::{Claimed, Claims};
 use super::cycle::{Daemon, slot_tokens};
 use super::order::{OrderError, order};
+use super::pools::Pools;
 use super::settle::{Finding, Settled, What, log, outlived, settle};
-use super::slots::{Duty, Key};
+use super::slots::Duty;
 
 /// How many rows a pass changes at the most.
 const ROWS_MAX: usize = 1000;
 
-/// With less room than this, in bytes, for what attempts write none is started.
-const ROOM_MIN: u64 = 64 * 1024;
+/// How many shims are started in a row, before the loop looks at what else there is.
+const SHIMS_MAX: usize = 64;
 
 /// What follows the commit.
 #[derive(Default)]
-struct Effects {
-    settled: Vec<Settled>,
-    starts: Vec<Claimed>,
+pub(super) struct Effects {
+    pub(super) settled: Vec<Settled>,
+    pub(super) starts: Vec<Claimed>,
     /// Runs that were canceled while an attempt is open.
     closing: Vec<RunId>,
     /// Attempts of such runs that have ended, and left processes behind.
     outlived: Vec<(OpenAttempt, Ending)>,
     next_due: Option<Timestamp>,
     next_deadline: Option<Timestamp>,
-    /// More is due than this pass could claim.
-    more: bool,
+    /// There is more to do than this pass could.
+    pub(super) more: bool,
+    /// The clock was set, and not all of its consequences are drawn.
+    follow_clock_again: bool,
     /// The commit has to be on the disk before the effects.
-    sync: bool,
-}
-
-struct Claimed {
-    slot: u64,
-    key: Key,
-    launch: Launch,
+    pub(super) sync: bool,
+    /// How many shims would be needed to start all that can be started.
+    pub(super) shims_missing: usize,
+    /// Why nothing could be claimed.
+    pub(super) trouble: Option<io::Error>,
 }
 
 impl Daemon {
     /// Makes a pass. Errors: nothing was committed and everything is as before, but for
     /// [`StoreError::Unknown`].
     pub(super) fn pass(&mut self) -> Result<(), StoreError> {
-        self.start_shims(clock::now())?;
-        let free = self.free_slots();
-        let booted_at = self.booted_at;
+        self.start_shims();
+        let mut pools = std::mem::take(&mut self.pools);
+        // After an error nothing is known of the pools, and the next pass looks at them anew.
+        let (effects, findings, now) = self.write(&mut pools)?;
+        self.pools = pools;
+        self.carry_out(effects, findings, now)
+    }
+
+    /// The transaction of a pass. Gives what follows it, how many of the findings are settled by
+    /// it, and its time.
+    fn write(&mut self, pools: &mut Pools) -> Result<(Effects, usize, Timestamp), StoreError> {
         let clock_set = self.clock_set;
         let findings = self.inbox.len().min(ROWS_MAX);
+        let may_claim = self.may_claim(clock::monotonic());
         let mut effects = Effects::default();
+        pools.begin();
         let pass = self.store.begin()?;
         // Once more: while it waited for the lock, another daemon may have taken over.
         self.lock.check_place(&self.folder)?;
@@ -65,69 +77,64 @@ impl Daemon {
                 effects.outlived.push(outlived);
                 continue;
             }
+            if let Some(pool) = pass
+                .read()
+                .started_in(finding.key.run, finding.key.attempt)?
+            {
+                pools.change(pool);
+            }
             effects
                 .settled
                 .extend(settle(&pass, &self.folder, finding, now)?);
         }
-        let mut follow_again = false;
         if clock_set {
-            follow_again = follow_clock(&pass, now, &mut effects.settled)?;
-            effects.more |= follow_again;
+            effects.follow_clock_again = follow_clock(&pass, now, &mut effects.settled)?;
+            pass.follow_clock(now)?;
+            *pools = Pools::default();
         }
         effects.more |= end_with_deadline(&pass, now, &mut effects.settled)?;
+        let room = ROWS_MAX.saturating_sub(effects.settled.len());
+        for advance in [pass.promote(now, room)?, pass.hand_locks_on(room)?] {
+            effects.more |= advance.more;
+            advance
+                .pools
+                .into_iter()
+                .for_each(|pool| pools.change(pool));
+        }
         // A shim's record is the evidence until its ending is committed, so nothing is claimed for
         // any shim while an ending is left for the next pass.
-        let whole = findings == self.inbox.len();
-        let slots = if whole {
-            self.slots.available()
-        } else {
-            Vec::new()
-        };
-        let due = pass.read().due(now, free.min(slots.len()))?;
-        for (id, slot) in due.into_iter().zip(slots) {
-            let shim = self.slots.get(slot).map(|slot| &slot.shim);
-            if let Some(shim) = shim {
-                claim(&pass, id, slot, shim, (now, booted_at), &mut effects)?;
-            }
+        if findings == self.inbox.len() && may_claim {
+            let claims = Claims {
+                slots: &self.slots,
+                folder: &self.folder,
+                parallel: self.config.parallel,
+                one_alone: self.claims.in_a_row() > 0,
+                booted_at: self.booted_at,
+                now,
+            };
+            claims.make(&pass, pools, &mut effects)?;
         }
         effects.closing = pass.read().closing()?;
         effects.next_due = pass.read().next_due()?;
         effects.next_deadline = pass.read().next_deadline()?;
         at(failpoint::reach("pass_before_commit"), &pass)?;
         pass.commit()?;
-        self.clock_set = follow_again;
-        self.carry_out(effects, findings, now)
+        Ok((effects, findings, now))
     }
 
-    /// How many attempts may be started now; what is reported as ended occupies no slot.
-    pub(super) fn free_slots(&self) -> usize {
+    /// Starts the shims that were missing in the last pass. Without one nothing is claimed: the
+    /// trouble is ours, and no run is charged for it.
+    fn start_shims(&mut self) {
         if !self.may_claim(clock::monotonic()) {
-            return 0;
+            return;
         }
-        let open = self.slots.busy() + self.watched.len() + self.remnants.len();
-        let free = schedule::free_slots(self.config.parallel, open);
-        // After trouble one attempt goes ahead, with what is there; its end is the end of it.
-        if self.claims.in_a_row() > 0 {
-            free.min(1)
+        // After trouble one attempt goes ahead.
+        let most = if self.claims.in_a_row() > 0 {
+            1
         } else {
-            free
-        }
-    }
-
-    /// Starts as many shims as the due runs need and the limit allows. Without one nothing is
-    /// claimed: the trouble is ours, and no run is charged for it.
-    fn start_shims(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let free = self.free_slots();
-        if free == 0 {
-            return Ok(());
-        }
-        let wanted = self.store.read().due(now, free)?.len();
-        if wanted > 0
-            && let Err(error) = self.look_for_room()
-        {
-            self.claim_trouble(&error);
-            return Ok(());
-        }
+            SHIMS_MAX
+        };
+        let wanted = std::mem::take(&mut self.shims_missing).min(most);
         let available = self.slots.available().len();
         let shims = self.folder.shims();
         let log = self.folder.daemon_log();
@@ -147,22 +154,6 @@ impl Daemon {
                 break;
             }
         }
-        Ok(())
-    }
-
-    /// Without room for its output a command would fail, and its run would be charged for it.
-    fn look_for_room(&self) -> io::Result<()> {
-        let logs = self.folder.logs();
-        let path = if logs.exists() {
-            &logs
-        } else {
-            self.folder.path()
-        };
-        if room(path)? < ROOM_MIN && !failpoint::has_bug("charges_shortage") {
-            let error = format!("no room for output in {}", path.display());
-            return Err(io::Error::new(io::ErrorKind::StorageFull, error));
-        }
-        Ok(())
     }
 
     /// Our own trouble: nothing is claimed for a while.
@@ -214,15 +205,22 @@ impl Daemon {
         }
         self.next_due = effects.next_due;
         self.next_deadline = effects.next_deadline;
-        let due_now = self.next_due.is_some_and(|due| due <= clock::now());
-        self.dirty = effects.more || !self.inbox.is_empty() || (due_now && self.free_slots() > 0);
+        self.clock_set = effects.follow_clock_again;
+        self.shims_missing = effects.shims_missing;
+        if let Some(error) = effects.trouble {
+            self.claim_trouble(&error);
+        }
+        let more = effects.more || effects.follow_clock_again || effects.shims_missing > 0;
+        self.dirty = more || !self.inbox.is_empty();
         Ok(())
     }
 
     fn send_order(&mut self, claimed: Claimed) {
-        let Claimed { slot, key, launch } = claimed;
+        let Claimed {
+            slot, key, launch, ..
+        } = claimed;
         self.slots.set_duty(slot, Duty::Busy { key, told: false });
-        let message = order(&self.store, &self.name, key, launch);
+        let message = order(&self.store, &self.name, key, *launch);
         let message = message.map(|order| Message::Attempt(Box::new(order)));
         let failed = match (message, self.slots.get(slot)) {
             (Ok(message), Some(slot)) => match slot.shim.send(&message) {
@@ -269,41 +267,6 @@ impl Daemon {
             cause: error.to_string(),
         }
     }
-}
-
-/// Opens the next attempt of run `id` for the shim of `slot`, at the first of the two times; a
-/// run that was due before the second, the machine's start, may be what brought it down.
-fn claim(
-    pass: &Pass<'_>,
-    id: RunId,
-    slot: u64,
-    shim: &Shim,
-    (now, booted_at): (Timestamp, Timestamp),
-    effects: &mut Effects,
-) -> Result<(), StoreError> {
-    let run = pass.read().run(id)?;
-    let Ok(transition) = next(&run, &Event::Start { at: now }) else {
-        return Ok(());
-    };
-    let facts = Facts::Claim {
-        file: &shim.file,
-        shim: &shim.identity,
-    };
-    if !pass.apply(id, &run, &transition, now, facts)? {
-        return Ok(());
-    }
-    let launch = pass.read().launch(id)?;
-    let due_at_boot = matches!(run.state, State::Waiting { due, .. } if due <= booted_at);
-    // A hook tells of its parent's ending.
-    effects.sync |= due_at_boot || launch.parent.is_some();
-    let attempt = transition.state.open_attempt().unwrap_or(AttemptNumber(0));
-    effects.starts.push(Claimed {
-        slot,
-        key: Key { run: id, attempt },
-        launch,
-    });
-    effects.settled.push(Settled::new(id, transition));
-    Ok(())
 }
 
 /// After a backward jump of the clock: nothing waits longer than its delay. `true`: there is more.

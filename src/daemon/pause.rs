@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use crate::model::schedule;
-
 /// A pause after trouble that comes again: longer each time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pause {
     times: u32,
     until: Option<Instant>,
     why: Option<String>,
+}
+
+/// How long a pause is after so many others: 1 s, doubled each time, at most 30 s.
+fn length(times_before: u32) -> Duration {
+    Duration::from_secs(1u64 << times_before.min(5)).min(Duration::from_secs(30))
 }
 
 impl Pause {
@@ -19,7 +22,7 @@ impl Pause {
         if let Some(until) = self.until(now) {
             return until.saturating_duration_since(now);
         }
-        let pause = schedule::trouble_pause(self.times);
+        let pause = length(self.times);
         self.times = self.times.saturating_add(1);
         self.until = now.checked_add(pause);
         self.why = Some(why);

@@ -22,8 +22,9 @@ const PEACE: Duration = Duration::from_secs(60);
 /// What a daemon is told when it is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How many attempts may be open at once.
-    pub parallel: usize,
+    /// How many attempts may be open at once in all pools, hooks not counted; `None` leaves it to
+    /// the pools.
+    pub parallel: Option<usize>,
     /// How long a finished run is kept, from its ending; `None` is for ever.
     pub retention: Option<Duration>,
     /// Ends the daemon when there was no unfinished run for so long; `None` is never.
@@ -62,6 +63,7 @@ impl ServeError {
                 // The one that stands there now may be ours to serve.
                 StoreError::Replaced { path } => path.exists(),
                 StoreError::NoRun { .. }
+                | StoreError::NoPool { .. }
                 | StoreError::Full { .. }
                 | StoreError::Busy { .. }
                 | StoreError::ReadOnly { .. }

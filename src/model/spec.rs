@@ -111,7 +111,20 @@ pub struct Spec {
     pub on_complete: Option<Vec<u8>>,
     /// Its key.
     pub key: Option<Key>,
+    /// One point is worth a minute of waiting.
+    pub priority: i32,
+    /// The pool that it starts in.
+    pub pool: String,
+    /// Of all runs with the same lock one at a time runs: at most [`LOCK_MAX`] bytes of text
+    /// without control characters.
+    pub lock: Option<String>,
 }
+
+/// The longest lock in bytes.
+pub const LOCK_MAX: usize = 200;
+
+/// By how much one point of priority makes a run older than it is.
+pub const PRIORITY_WORTH: Duration = Duration::from_secs(60);
 
 impl Spec {
     /// The command that has the shell run `line`.

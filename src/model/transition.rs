@@ -98,6 +98,36 @@ impl Transition {
             why: None,
         }
     }
+
+    /// Whether the attempt that it closes did its work; `None` when it closes none, or one that was
+    /// cut short by somebody or was not ready.
+    pub fn success(&self) -> Option<bool> {
+        let AttemptChange::Close { outcome, .. } = &self.attempt else {
+            return None;
+        };
+        match (self.note, outcome) {
+            (_, Outcome::Interrupted | Outcome::Canceled) => None,
+            (Note::Succeeded, _) => Some(true),
+            (Note::AttemptFailed | Note::Lost | Note::Failed, _) => Some(false),
+            (
+                Note::Enqueued
+                | Note::Started
+                | Note::Snoozed
+                | Note::NeverStarted
+                | Note::Interrupted
+                | Note::Canceled
+                | Note::AttemptClosed
+                | Note::Released
+                | Note::Rescheduled
+                | Note::Retried
+                | Note::HookEnqueued
+                | Note::DecisionIgnored
+                | Note::Deciding
+                | Note::DeciderFailed,
+                _,
+            ) => None,
+        }
+    }
 }
 
 /// A change of one attempt.

@@ -10,18 +10,18 @@ use super::history::{Line, append};
 use super::pass::{Facts, Pass};
 
 impl Pass<'_> {
-    /// Writes what becomes of an attempt; gives its number.
+    /// Writes what becomes of an attempt; gives its number. `due` is when its run was due before.
     pub(super) fn update_attempt(
         &self,
         id: RunId,
         transition: &Transition,
-        at: Timestamp,
+        (at, due): (Timestamp, Option<Timestamp>),
         facts: Facts<'_>,
     ) -> rusqlite::Result<Option<AttemptNumber>> {
         match (&transition.attempt, facts) {
             (AttemptChange::None, _) => Ok(None),
             (AttemptChange::Open(attempt), Facts::Claim { file, shim }) => {
-                self.open_attempt(id, *attempt, at, file, shim)?;
+                self.open_attempt(id, *attempt, (at, due), (file, shim))?;
                 Ok(Some(*attempt))
             }
             (AttemptChange::Open(_), Facts::None | Facts::Ending { .. }) => {
@@ -42,8 +42,11 @@ impl Pass<'_> {
                     } => (pid, started_at),
                     Facts::None | Facts::Claim { .. } => (None, None),
                 };
+                let success = transition.success();
+                self.note_end(id, *attempt, success, at)?;
                 let close = Close {
                     outcome,
+                    success,
                     retry_delay_ms: *retry_delay_ms,
                     pid,
                     started_at,
@@ -52,6 +55,7 @@ impl Pass<'_> {
                 Ok(Some(*attempt))
             }
             (AttemptChange::Forget(attempt), _) => {
+                self.note_end(id, *attempt, None, at)?;
                 self.connection()
                     .prepare_cached(
                         "DELETE FROM attempt WHERE run_id = ?1 AND number = ?2 \
@@ -67,14 +71,14 @@ impl Pass<'_> {
         &self,
         id: RunId,
         attempt: AttemptNumber,
-        at: Timestamp,
-        file: &str,
-        shim: &ProcessIdentity,
+        (at, due): (Timestamp, Option<Timestamp>),
+        (file, shim): (&str, &ProcessIdentity),
     ) -> rusqlite::Result<()> {
         self.connection()
             .prepare_cached(
                 "INSERT INTO attempt (run_id, number, started_at, shim_file, shim_boot, shim_ns, \
-                 shim_pid, shim_start) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 shim_pid, shim_start, was_due_at, pool) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+                 (SELECT pool FROM run WHERE id = ?1))",
             )?
             .execute(params![
                 id.0,
@@ -85,6 +89,7 @@ impl Pass<'_> {
                 shim.pid_ns as i64,
                 shim.pid,
                 shim.start as i64,
+                due.map(Timestamp::millis),
             ])?;
         Ok(())
     }
@@ -101,7 +106,7 @@ impl Pass<'_> {
         self.connection()
             .prepare_cached(
                 "UPDATE attempt SET ended_at = ?1, outcome = ?2, retry_delay_ms = ?3, \
-                 pid = coalesce(?4, pid), started_at = coalesce(?5, started_at) \
+                 pid = coalesce(?4, pid), started_at = coalesce(?5, started_at), success = ?8 \
                  WHERE run_id = ?6 AND number = ?7 AND ended_at IS NULL",
             )?
             .execute(params![
@@ -112,6 +117,7 @@ impl Pass<'_> {
                 close.started_at.map(Timestamp::millis),
                 id.0,
                 attempt.0,
+                close.success,
             ])?;
         Ok(())
     }
@@ -157,6 +163,7 @@ impl Pass<'_> {
 /// What is written of an attempt's end.
 struct Close<'a> {
     outcome: &'a Outcome,
+    success: Option<bool>,
     retry_delay_ms: Option<i64>,
     pid: Option<i32>,
     started_at: Option<Timestamp>,

@@ -19,6 +19,14 @@ pub enum StoreError {
         /// The database that was looked into.
         path: PathBuf,
     },
+    /// There is no such pool.
+    #[error("there is no pool {pool}; there {known}")]
+    NoPool {
+        /// The name that was asked for.
+        pool: String,
+        /// Which there are, in words.
+        known: String,
+    },
     /// The file holds something else.
     #[error("{path} is not a database of retrier")]
     NotOurs {
@@ -165,6 +173,7 @@ impl StoreError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoRun { .. } => Some("`retrier list` shows the runs that are stored"),
+            Self::NoPool { .. } => Some("`retrier pool set NAME` makes one"),
             Self::NotOurs { .. } => {
                 Some("name another file with --db or RETRIER_DB; this one was not touched")
             }

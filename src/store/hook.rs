@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::json;
 use crate::model::{
-    Environment, Event, Note, Policy, Run, RunId, RunResult, Spec, Start, Timestamp, next,
+    Environment, Event, Note, Policy, Run, RunId, RunResult, Spec, Start, Timestamp, next, pool,
 };
 
 use super::error::StoreError;
@@ -59,6 +59,9 @@ pub fn enqueue(
         start: Start::Now,
         on_complete: None,
         key: None,
+        priority: 0,
+        pool: pool::HOOKS.to_owned(),
+        lock: None,
     };
     let hook = insert(
         connection,

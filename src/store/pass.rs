@@ -92,7 +92,8 @@ impl<'s> Pass<'s> {
         if !self.guard(changed)? {
             return Ok(false);
         }
-        let attempt = self.guard(self.update_attempt(id, transition, at, facts))?;
+        let due = before.state.due();
+        let attempt = self.guard(self.update_attempt(id, transition, (at, due), facts))?;
         self.guard(self.write_history(id, transition, (at, attempt), facts))?;
         match (transition.hook, result) {
             (HookChange::Enqueue, Some(result)) => {
@@ -168,7 +169,7 @@ impl<'s> Pass<'s> {
             .prepare_cached(
                 "UPDATE run SET state = :state, reason = :reason, open_attempt = :open, \
                  attempts = :attempts, failures = :failures, snoozes = :snoozes, due_at = :due, \
-                 delay_ms = :delay, deadline_at = :deadline, \
+                 stage = iif(:due IS NULL, NULL, 'scheduled'), delay_ms = :delay, deadline_at = :deadline, \
                  finished_at = iif(:final, coalesce(finished_at, :at), NULL), error = :error, \
                  return_value = :return_value, priority = coalesce(:priority, priority), \
                  pool = coalesce(:pool, pool), lock = coalesce(:lock, lock) \

@@ -138,24 +138,6 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// The runs that are due at `now`, the longest due first, at most `limit`.
-    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RunId>, StoreError> {
-        self.rows(
-            "SELECT id FROM run WHERE state = 'waiting' AND due_at IS NOT NULL AND due_at <= ?1 \
-             ORDER BY due_at, id LIMIT ?2",
-            params![now.millis(), limit as i64],
-            |row| row.get(0).map(RunId),
-        )
-    }
-
-    /// The earliest due time of a waiting run.
-    pub fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.one(
-            "SELECT min(due_at) FROM run WHERE state = 'waiting' AND due_at IS NOT NULL",
-            |row| row::time(row, 0),
-        )
-    }
-
     /// The earliest deadline of a waiting run.
     pub fn next_deadline(&self) -> Result<Option<Timestamp>, StoreError> {
         self.one(
@@ -183,20 +165,10 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// How many runs are waiting and how many attempts are open.
-    pub fn unfinished(&self) -> Result<(u64, u64), StoreError> {
-        self.one(
-            "SELECT (SELECT count(*) FROM run WHERE state = 'waiting' AND due_at IS NOT NULL) \
-             + (SELECT count(*) FROM run WHERE state = 'waiting' AND due_at IS NULL), \
-             (SELECT count(*) FROM run WHERE open_attempt IS NOT NULL)",
-            |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
-        )
-    }
-
     /// Is there nothing left to do: no run waits, and no attempt is open?
     pub fn is_idle(&self) -> Result<bool, StoreError> {
         self.one(
-            "SELECT NOT EXISTS (SELECT 1 FROM run WHERE state = 'waiting' AND due_at IS NOT NULL) \
+            "SELECT NOT EXISTS (SELECT 1 FROM run WHERE stage IS NOT NULL) \
              AND NOT EXISTS (SELECT 1 FROM run WHERE open_attempt IS NOT NULL)",
             |row| row.get(0),
         )
@@ -205,8 +177,7 @@ impl<'a> Reader<'a> {
     /// The waiting runs whose due time lies further ahead of `now` than their delay.
     pub fn overdelayed(&self, now: Timestamp, limit: usize) -> Result<Vec<RunId>, StoreError> {
         self.rows(
-            "SELECT id FROM run WHERE state = 'waiting' AND due_at IS NOT NULL \
-             AND due_at > ?1 + delay_ms LIMIT ?2",
+            "SELECT id FROM run WHERE stage IS NOT NULL AND due_at > ?1 + delay_ms LIMIT ?2",
             params![now.millis(), limit as i64],
             |row| row.get(0).map(RunId),
         )
@@ -286,7 +257,7 @@ impl<'a> Reader<'a> {
         self.one("SELECT name FROM identity", |row| row.get(0))
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,

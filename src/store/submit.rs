@@ -23,8 +23,8 @@ pub struct Stored {
 
 impl Store {
     /// Stores a run that is due from `now` on as `spec` says, durably: when this gives the number,
-    /// the run survives a power cut. One whose key is taken is not stored. Errors: the run is surely not stored, but for
-    /// [`StoreError::Unknown`].
+    /// the run survives a power cut. One whose key is taken is not stored. Errors: there is no such
+    /// pool, or another; the run is surely not stored, but for [`StoreError::Unknown`].
     pub fn submit(&mut self, spec: &Spec, now: Timestamp) -> Result<Stored, StoreError> {
         self.with_room(|store| store.submit_once(spec, now))
     }
@@ -37,6 +37,9 @@ impl Store {
             // The one who has stored it may not have made it durable yet.
             self.sync()?;
             return Ok(Stored { id, is_new: false });
+        }
+        if !pass.read().has_pool(&spec.pool)? {
+            return Err(pass.read().no_pool(&spec.pool)?);
         }
         let environment_id = pass.guard(content(pass.connection(), &spec.environment.0))?;
         let stdin = spec.stdin.as_deref();
@@ -104,9 +107,10 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
     connection
         .prepare_cached(
             "INSERT INTO run (state, due_at, delay_ms, created_at, seed, policy, command, cwd, \
-             umask, environment_id, stdin_id, name, on_complete, parent_id, parent_result, deadline_at, \
-             key) VALUES ('waiting', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
-             ?15, ?16)",
+             umask, environment_id, stdin_id, name, on_complete, parent_id, parent_result, \
+             deadline_at, key, priority, pool, lock, stage) VALUES ('waiting', ?1, ?2, ?3, ?4, ?5, \
+             ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
+             iif(?1 IS NULL, NULL, 'scheduled'))",
         )?
         .execute(params![
             due.map(Timestamp::millis),
@@ -125,6 +129,9 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
             new.parent.as_ref().map(|parent| parent.result),
             deadline.map(Timestamp::millis),
             spec.key.as_ref().map(|key| &key.text),
+            spec.priority,
+            spec.pool,
+            spec.lock,
         ])?;
     let id = RunId(connection.last_insert_rowid());
     let line = Line {

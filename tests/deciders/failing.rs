@@ -119,6 +119,9 @@ fn one_that_cannot_be_started_is_recorded() {
         start: Start::Now,
         on_complete: None,
         key: None,
+        priority: 0,
+        pool: "default".to_owned(),
+        lock: None,
     };
     spec.policy.budget = Budget::Failures(0);
     spec.policy.rules.decide = Some(format!("exit 0 #{}", "x".repeat(200_000)));

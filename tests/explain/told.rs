@@ -60,6 +60,9 @@ impl Story {
             start: Start::Now,
             on_complete: None,
             key: None,
+            priority: 0,
+            pool: "default".to_owned(),
+            lock: None,
         };
         let id = store.submit(&spec, now).expect("it is stored").id.0;
         Story {

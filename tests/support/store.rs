@@ -24,6 +24,9 @@ pub fn store_many(home: &Home, count: usize, delay: Duration, now: Timestamp) {
         start: Start::After(delay),
         on_complete: Some(b"true".to_vec()),
         key: None,
+        priority: 0,
+        pool: "default".to_owned(),
+        lock: None,
     };
     for _ in 0..count {
         store.submit(&spec, now).expect("it is stored");

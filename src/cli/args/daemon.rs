@@ -27,10 +27,9 @@ pub struct DaemonArgs {
     #[command(subcommand)]
     pub verb: Option<DaemonVerb>,
 
-    /// Run at most N attempts at once
-    #[arg(long, value_name = "N", default_value = "10",
-          value_parser = positive, allow_negative_numbers = true)]
-    pub parallel: u32,
+    /// Run at most N attempts at once in all pools, hooks not counted [default: what the pools allow]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
+    pub parallel: Option<u32>,
 
     /// Forget runs that ended longer than D ago; 0 keeps them for ever
     #[arg(long, value_name = "D", value_parser = duration, default_value = "7d")]

@@ -9,11 +9,11 @@ use clap::{
 };
 
 use crate::model::Timestamp;
-
+use crate::model::pool;
 use crate::text::{duration, time};
 
 use super::policy::PolicyArgs;
-use super::values::{key, variable};
+use super::values::{key, lock, pool, variable};
 
 /// Store a command and have it run until it succeeds
 ///
@@ -105,6 +105,25 @@ pub struct RunArgs {
         help_heading = "Key"
     )]
     pub if_exists: IfExists,
+
+    /// Start it in POOL
+    #[arg(long, value_name = "POOL", value_parser = pool, default_value = pool::DEFAULT,
+          help_heading = "Order")]
+    pub pool: String,
+
+    /// Start it as if it had been due N minutes earlier; N can be negative
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        help_heading = "Order"
+    )]
+    pub priority: i32,
+
+    /// Run it only while no other run with this lock runs, in whatever pool
+    #[arg(long, value_name = "TEXT", value_parser = lock, help_heading = "Order")]
+    pub lock: Option<String>,
 
     /// Wait until it has ended; print the last attempt's output, exit with its code. Ctrl-C
     /// cancels the run

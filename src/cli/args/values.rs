@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use crate::model::{Key, RunId, Status};
+use crate::model::spec::LOCK_MAX;
+use crate::model::{Key, RunId, Status, pool};
 use crate::text::{self, duration};
 
 /// The waits of a list, one for each retry.
@@ -86,13 +87,38 @@ pub fn variable(text: OsString) -> Result<(Vec<u8>, Vec<u8>), String> {
 
 /// The key of a run.
 pub fn key(text: &str) -> Result<String, String> {
-    let fits = (1..=Key::BYTES_MAX).contains(&text.len());
-    if fits && !text.contains(char::is_control) {
+    if is_label(text, Key::BYTES_MAX) {
         return Ok(text.to_owned());
     }
     let max = Key::BYTES_MAX;
     Err(format!(
         "it must have 1 to {max} bytes, and no control character"
+    ))
+}
+
+/// The lock of a run.
+pub fn lock(text: &str) -> Result<String, String> {
+    if is_label(text, LOCK_MAX) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "it must have 1 to {LOCK_MAX} bytes, and no control character"
+    ))
+}
+
+/// Can it be shown on a line, and is it not empty or longer than `max` bytes?
+fn is_label(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+/// The name of a pool.
+pub fn pool(text: &str) -> Result<String, String> {
+    if pool::is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "it must have 1 to {} letters, digits, '.', '_' or '-', and begin with a letter or digit",
+        pool::NAME_MAX
     ))
 }
 

@@ -1,0 +1,171 @@
+//! Claims: what the pools can start gets an attempt and a shim, in the transaction of a pass.
+
+use std::io;
+
+use crate::model::{AttemptNumber, Event, Refusal, State, Timestamp, next, pool};
+use crate::store::{Facts, Folder, Launch, Pass, StoreError};
+use crate::sys::failpoint;
+use crate::sys::files::room;
+
+use super::pass::Effects;
+use super::pools::{Open, Pools};
+use super::settle::Settled;
+use super::slots::{Key, Slots};
+
+/// With less room than this, in bytes, for what attempts write none is started.
+const ROOM_MIN: u64 = 64 * 1024;
+
+/// What is needed to claim.
+pub(super) struct Claims<'a> {
+    pub(super) slots: &'a Slots,
+    pub(super) folder: &'a Folder,
+    /// How many attempts may be open at once in all pools, hooks not counted.
+    pub(super) parallel: Option<usize>,
+    /// After trouble one attempt goes ahead, with what is there; its end is the end of it.
+    pub(super) one_alone: bool,
+    pub(super) booted_at: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+/// An attempt that is to be sent to its shim when it is committed.
+pub(super) struct Claimed {
+    pub(super) slot: u64,
+    pub(super) key: Key,
+    pub(super) launch: Box<Launch>,
+}
+
+/// What came of a claim.
+enum Claim {
+    Made {
+        claimed: Claimed,
+        settled: Settled,
+        /// It has to be on the disk before it starts.
+        sync: bool,
+    },
+    /// The clock was set back since the run was ready.
+    NotDue,
+    Refused,
+}
+
+impl Claims<'_> {
+    /// Claims what the pools can start, in the order of their heads, as far as there are shims.
+    pub(super) fn make(
+        &self,
+        pass: &Pass<'_>,
+        pools: &mut Pools,
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
+        let mut shims = self.slots.available().into_iter();
+        let mut left = match self.parallel {
+            Some(max) => max.saturating_sub(pass.read().gauge()?.occupied() as usize),
+            None => usize::MAX,
+        };
+        loop {
+            pools.look(pass.read(), self.now)?;
+            let Some(open) = pools.first(left == 0) else {
+                return Ok(());
+            };
+            if effects.starts.is_empty()
+                && let Err(error) = self.look_for_room()
+            {
+                effects.trouble = Some(error);
+                return Ok(());
+            }
+            if self.one_alone && !effects.starts.is_empty() {
+                effects.more = true;
+                return Ok(());
+            }
+            let Some(slot) = shims.next() else {
+                effects.shims_missing = pools.wanted(left);
+                return Ok(());
+            };
+            let pool = open.head.pool.clone();
+            match self.claim(pass, open, slot)? {
+                Claim::Made {
+                    claimed,
+                    settled,
+                    sync,
+                } => {
+                    left = left.saturating_sub(usize::from(pool != pool::HOOKS));
+                    effects.sync |= sync;
+                    effects.starts.push(claimed);
+                    effects.settled.push(settled);
+                    pools.change(pool);
+                }
+                Claim::NotDue => {
+                    pass.demote(open.head.run)?;
+                    pools.change(pool);
+                }
+                // Its deadline has passed, and in this pass others came first.
+                Claim::Refused => {
+                    effects.more = true;
+                    pools.change_later(&pool);
+                }
+            }
+        }
+    }
+
+    /// Opens the next attempt of the head of a pool for the shim of `slot`.
+    fn claim(&self, pass: &Pass<'_>, open: &Open, slot: u64) -> Result<Claim, StoreError> {
+        let id = open.head.run;
+        let run = pass.read().run(id)?;
+        let transition = match next(&run, &Event::Start { at: self.now }) {
+            Ok(transition) => transition,
+            Err(Refusal::NotDue) => return Ok(Claim::NotDue),
+            Err(
+                Refusal::Stale
+                | Refusal::AlreadyCanceled
+                | Refusal::AlreadyEnded
+                | Refusal::PastDeadline
+                | Refusal::Closing,
+            ) => return Ok(Claim::Refused),
+        };
+        let Some(shim) = self.slots.get(slot).map(|slot| &slot.shim) else {
+            return Ok(Claim::Refused);
+        };
+        let facts = Facts::Claim {
+            file: &shim.file,
+            shim: &shim.identity,
+        };
+        if !pass.apply(id, &run, &transition, self.now, facts)? {
+            return Ok(Claim::Refused);
+        }
+        let record = &open.record;
+        let gate = record.pool.after_start(&record.gate, id, self.now);
+        if gate != record.gate {
+            pass.set_gate(&record.pool.name, &gate)?;
+        }
+        let launch = pass.read().launch(id)?;
+        // It may be what brought the machine down.
+        let due_at_boot = matches!(run.state, State::Waiting { due, .. } if due <= self.booted_at);
+        // A hook tells of its parent's ending.
+        let sync = due_at_boot || launch.parent.is_some();
+        let attempt = transition.state.open_attempt().unwrap_or(AttemptNumber(0));
+        let claimed = Claimed {
+            slot,
+            key: Key { run: id, attempt },
+            launch: Box::new(launch),
+        };
+        let settled = Settled::new(id, transition);
+        Ok(Claim::Made {
+            claimed,
+            settled,
+            sync,
+        })
+    }
+
+    /// Without room for its output a command would fail, and its run would be charged for it.
+    fn look_for_room(&self) -> io::Result<()> {
+        let logs = self.folder.logs();
+        let path = if logs.exists() {
+            &logs
+        } else {
+            self.folder.path()
+        };
+        if room(path)? < ROOM_MIN && !failpoint::has_bug("charges_shortage") {
+            let error = format!("no room for output in {}", path.display());
+            return Err(io::Error::new(io::ErrorKind::StorageFull, error));
+        }
+        Ok(())
+    }
+}

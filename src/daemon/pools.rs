@@ -1,0 +1,139 @@
+//! Which pools have something to start, kept from pass to pass so that none has to look at all of
+//! them. What is kept here is a hint alone: before anything is started the database is asked, and
+//! after a pass that failed everything is looked at anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::pool::{self, Hold};
+use crate::model::{Room, Timestamp};
+use crate::store::{Head, PoolRecord, Reader, StoreError};
+
+/// What is known of the pools.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    /// How often settings had been changed when they were last looked at; none at first.
+    settings: Option<i64>,
+    /// Pools that have to be looked at: something has changed.
+    changed: BTreeSet<String>,
+    /// Pools that have to be looked at in the next pass, and not in this one.
+    later: Vec<String>,
+    /// Pools that hold their runs back until a time.
+    limited: BTreeMap<String, Timestamp>,
+    /// Pools that can start something.
+    open: BTreeMap<String, Open>,
+    /// The heads of these pools, who starts first in front.
+    heads: BTreeSet<Head>,
+}
+
+/// A pool that can start something.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) head: Head,
+    pub(super) record: PoolRecord,
+    room: Room,
+}
+
+impl Pools {
+    /// Has a pool looked at in this pass or the next.
+    pub(super) fn change(&mut self, pool: String) {
+        self.changed.insert(pool);
+    }
+
+    /// A pass begins: what was put off to it has to be looked at.
+    pub(super) fn begin(&mut self) {
+        self.changed.extend(self.later.drain(..));
+    }
+
+    /// Looks at what has changed since the last time, and at what was to wait until `now`.
+    pub(super) fn look(&mut self, read: Reader<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let settings = read.pools_changed()?;
+        if self.settings != Some(settings) {
+            self.changed.extend(read.ready_pools()?);
+            // A pool of which nothing is ready any more.
+            self.changed.extend(self.open.keys().cloned());
+            self.settings = Some(settings);
+        }
+        let over = self.limited.iter().filter(|(_, until)| **until <= now);
+        self.changed.extend(over.map(|(pool, _)| pool.clone()));
+        for pool in std::mem::take(&mut self.changed) {
+            self.look_at(read, pool, now)?;
+        }
+        Ok(())
+    }
+
+    fn look_at(
+        &mut self,
+        read: Reader<'_>,
+        pool: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.pass_over(&pool);
+        self.limited.remove(&pool);
+        let Some(record) = read.pool(&pool)? else {
+            return Ok(());
+        };
+        if record.gauge.ready == 0 {
+            return Ok(());
+        }
+        let occupied = record.gauge.occupied();
+        match record.pool.room(&record.gate, occupied, now) {
+            Ok(room) => {
+                if let Some(head) = read.head(&pool, room.probe)? {
+                    self.heads.insert(head.clone());
+                    self.open.insert(pool, Open { head, record, room });
+                }
+            }
+            Err(
+                Hold::Limited { until }
+                | Hold::Open {
+                    probe_at: Some(until),
+                },
+            ) => {
+                self.limited.insert(pool, until);
+            }
+            // Whatever changes that has it looked at again: an ending, a setting.
+            Err(Hold::Paused | Hold::Full | Hold::Open { probe_at: None }) => {}
+        }
+        Ok(())
+    }
+
+    /// Has a pool looked at in the next pass; it is left out of this one.
+    pub(super) fn change_later(&mut self, pool: &str) {
+        self.pass_over(pool);
+        self.later.push(pool.to_owned());
+    }
+
+    /// Leaves a pool out until something changes.
+    fn pass_over(&mut self, pool: &str) {
+        if let Some(open) = self.open.remove(pool) {
+            self.heads.remove(&open.head);
+        }
+    }
+
+    /// The pool whose head starts next; of the hooks alone when all slots of the others are taken.
+    pub(super) fn first(&self, hooks_alone: bool) -> Option<&Open> {
+        let pool = if hooks_alone {
+            pool::HOOKS
+        } else {
+            &self.heads.first()?.pool
+        };
+        self.open.get(pool)
+    }
+
+    /// How many attempts could be started now if there were a shim for each; `slots` are left for
+    /// others than hooks.
+    pub(super) fn wanted(&self, slots: usize) -> usize {
+        let wants = |open: &Open| open.record.gauge.ready.min(u64::from(open.room.starts));
+        let sum = |hooks: bool| {
+            let pools = self.open.values();
+            let some = pools.filter(|open| (open.head.pool == pool::HOOKS) == hooks);
+            usize::try_from(some.map(wants).sum::<u64>()).unwrap_or(usize::MAX)
+        };
+        sum(true).saturating_add(sum(false).min(slots))
+    }
+
+    /// When a pool may start something again that cannot now.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.limited.values().min().copied()
+    }
+}

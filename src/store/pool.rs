@@ -1,0 +1,294 @@
+//! Pools: their settings, what they remember, and how many of their runs stand where.
+
+use std::time::Duration;
+
+use rusqlite::{Row, named_params, params};
+
+use crate::model::pool::{Gate, Pool, Rate};
+use crate::model::time::millis_of;
+use crate::model::{AttemptNumber, RunId, Timestamp};
+
+use super::error::StoreError;
+use super::pass::Pass;
+use super::read::Reader;
+use super::row::{time, unreadable};
+
+/// A pool with all that is stored of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolRecord {
+    /// Its settings.
+    pub pool: Pool,
+    /// JSON: the options that its runs take as their defaults.
+    pub options: String,
+    /// What it remembers of its starts and endings.
+    pub gate: Gate,
+    /// How many of its runs stand where.
+    pub gauge: Gauge,
+}
+
+/// How many runs of a pool, or of all but that of the hooks, stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauge {
+    /// Hooks whose parent's attempt is still open.
+    pub held: u64,
+    /// Waiting; the daemon has not seen yet that they are due.
+    pub scheduled: u64,
+    /// Due, and another run has their lock.
+    pub locked: u64,
+    /// Due, and nothing but the pool is in their way.
+    pub ready: u64,
+    /// Running.
+    pub running: u64,
+    /// Canceled, and their attempts are still being ended.
+    pub closing: u64,
+    /// Attempts that have ended since the pool was made.
+    pub executions: u64,
+    /// Those of them that failed.
+    pub failures: u64,
+    /// How often runs have succeeded since the pool was made.
+    pub succeeded: u64,
+    /// How often they have failed.
+    pub failed: u64,
+    /// How often they were canceled.
+    pub canceled: u64,
+}
+
+impl Gauge {
+    /// How many runs have not ended.
+    pub fn pending(&self) -> u64 {
+        self.held + self.scheduled + self.locked + self.ready + self.running
+    }
+
+    /// How many slots are taken.
+    pub fn occupied(&self) -> u32 {
+        u32::try_from(self.running + self.closing).unwrap_or(u32::MAX)
+    }
+}
+
+/// So many pools are named to somebody who has named another.
+const NAMED_MAX: usize = 20;
+
+/// The row of all pools but that of the hooks.
+const ALL: &str = "";
+
+const POOL: &str = "SELECT name, parallel, paused, rate_starts, rate_ms, burst, breaker, backoff, \
+     seed, options, arrival_us, streak, probes, probe_at, probe_run, held, scheduled, locked, \
+     ready, running, closing, executions, failures, succeeded, failed, canceled \
+     FROM pool JOIN gate ON gate.pool = name JOIN gauge ON gauge.pool = name";
+
+const GAUGE: &str = "SELECT held, scheduled, locked, ready, running, closing, executions, \
+     failures, succeeded, failed, canceled FROM gauge WHERE pool = ?1";
+
+/// The pool in which an attempt was started, if what it remembers can change with its end.
+const STARTED_IN: &str = "SELECT attempt.pool FROM attempt JOIN gate ON gate.pool = attempt.pool \
+     WHERE run_id = ?1 AND number = ?2 \
+     AND (?3 IS 0 OR gate.probe_run = ?1 OR (?3 IS 1 AND gate.streak > 0))";
+
+impl Reader<'_> {
+    /// The pool `name`, if there is one.
+    pub fn pool(&self, name: &str) -> Result<Option<PoolRecord>, StoreError> {
+        let sql = format!("{POOL} WHERE name = ?1");
+        Ok(self.rows(&sql, [name], record)?.pop())
+    }
+
+    /// Is there a pool `name`?
+    pub fn has_pool(&self, name: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM pool WHERE name = ?1";
+        Ok(!self.rows(sql, [name], |_| Ok(()))?.is_empty())
+    }
+
+    /// The error that there is no pool `name`, with those that there are.
+    pub fn no_pool(&self, name: &str) -> Result<StoreError, StoreError> {
+        let sql = "SELECT name FROM pool WHERE name <> 'hooks' ORDER BY name LIMIT ?1";
+        let limit = NAMED_MAX as i64 + 1;
+        let mut known: Vec<String> = self.rows(sql, [limit], |row| row.get(0))?;
+        let more = known.len() > NAMED_MAX;
+        known.truncate(NAMED_MAX);
+        let are = if known.len() > 1 { "are" } else { "is" };
+        let more = if more { " and more" } else { "" };
+        Ok(StoreError::NoPool {
+            pool: name.to_owned(),
+            known: format!("{are} {}{more}", known.join(", ")),
+        })
+    }
+
+    /// All pools, by name.
+    pub fn pools(&self) -> Result<Vec<PoolRecord>, StoreError> {
+        self.rows(&format!("{POOL} ORDER BY name"), [], record)
+    }
+
+    /// How many runs stand where, of all pools but that of the hooks.
+    pub fn gauge(&self) -> Result<Gauge, StoreError> {
+        let found = self.rows(GAUGE, [ALL], |row| gauge(row, 0))?;
+        Ok(found.first().copied().unwrap_or_default())
+    }
+
+    /// The pool in which an attempt was started.
+    pub fn started_in(
+        &self,
+        run: RunId,
+        attempt: AttemptNumber,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT pool FROM attempt WHERE run_id = ?1 AND number = ?2";
+        Ok(self
+            .rows(sql, params![run.0, attempt.0], |row| row.get(0))?
+            .pop())
+    }
+
+    /// How often the settings of a pool were changed: while it is the same, so are they.
+    pub fn pools_changed(&self) -> Result<i64, StoreError> {
+        self.one("SELECT pools FROM identity", |row| row.get(0))
+    }
+}
+
+impl Pass<'_> {
+    /// Stores the settings of a pool, a new one or one that is there.
+    pub fn set_pool(&self, pool: &Pool, options: &str) -> Result<(), StoreError> {
+        let backoff = serde_json::to_string(&pool.backoff)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()));
+        let backoff = self.guard(backoff)?;
+        let set = self.connection().prepare_cached(
+            "INSERT INTO pool (name, parallel, paused, rate_starts, rate_ms, burst, breaker, \
+             backoff, options, seed) VALUES (:name, :parallel, :paused, :starts, :per, :burst, \
+             :breaker, :backoff, :options, :seed) ON CONFLICT (name) DO UPDATE SET \
+             parallel = :parallel, paused = :paused, rate_starts = :starts, rate_ms = :per, \
+             burst = :burst, breaker = :breaker, backoff = :backoff, options = :options",
+        );
+        let set = set.and_then(|mut set| {
+            set.execute(named_params! {
+                ":name": pool.name,
+                ":parallel": pool.parallel,
+                ":paused": pool.paused,
+                ":starts": pool.rate.map(|rate| rate.starts),
+                ":per": pool.rate.map(|rate| millis_of(rate.per)),
+                ":burst": pool.rate.map(|rate| rate.burst),
+                ":breaker": pool.breaker,
+                ":backoff": backoff,
+                ":options": options,
+                ":seed": pool.seed as i64,
+            })
+        });
+        self.guard(set).map(drop)
+    }
+
+    /// Forgets the pool `name`. `false`: it has unfinished runs, or one is still being ended.
+    pub fn delete_pool(&self, name: &str) -> Result<bool, StoreError> {
+        let deleted = self.connection().execute(
+            "DELETE FROM pool WHERE name = ?1 AND EXISTS (SELECT 1 FROM gauge WHERE pool = ?1 \
+             AND held + scheduled + locked + ready + running + closing = 0)",
+            [name],
+        );
+        Ok(self.guard(deleted)? > 0)
+    }
+
+    /// Stores what the pool `name` remembers.
+    pub fn set_gate(&self, name: &str, gate: &Gate) -> Result<(), StoreError> {
+        self.guard(self.write_gate(name, gate))
+    }
+
+    /// After the clock was set: no gate keeps its pool waiting longer than was planned.
+    pub fn follow_clock(&self, now: Timestamp) -> Result<(), StoreError> {
+        let sql = format!("{POOL} WHERE rate_ms IS NOT NULL OR probe_at IS NOT NULL");
+        for PoolRecord { pool, gate, .. } in self.read().rows(&sql, [], record)? {
+            let within = pool.within_reach(&gate, now);
+            if within != gate {
+                self.set_gate(&pool.name, &within)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_gate(&self, name: &str, gate: &Gate) -> rusqlite::Result<()> {
+        self.connection()
+            .prepare_cached(
+                "UPDATE gate SET arrival_us = ?1, streak = ?2, probes = ?3, probe_at = ?4, \
+                 probe_run = ?5 WHERE pool = ?6",
+            )?
+            .execute(params![
+                gate.arrival_us,
+                gate.streak,
+                gate.probes,
+                gate.probe_at.map(Timestamp::millis),
+                gate.probe.map(|run| run.0),
+                name,
+            ])
+            .map(drop)
+    }
+
+    /// Has the pool of an attempt remember that it ended at `at`, with this success.
+    pub(super) fn note_end(
+        &self,
+        run: RunId,
+        attempt: AttemptNumber,
+        success: Option<bool>,
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let connection = self.connection();
+        let mut started_in = connection.prepare_cached(STARTED_IN)?;
+        let mut rows = started_in.query(params![run.0, attempt.0, success])?;
+        let Some(row) = rows.next()? else {
+            return Ok(());
+        };
+        let name: String = row.get(0)?;
+        let sql = format!("{POOL} WHERE name = ?1");
+        let found = connection
+            .prepare_cached(&sql)?
+            .query_row([&name], record)?;
+        let gate = found.pool.after_end(&found.gate, run, success, at);
+        if gate == found.gate {
+            return Ok(());
+        }
+        self.write_gate(&name, &gate)
+    }
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<PoolRecord> {
+    let rate = match (row.get(3)?, row.get::<_, Option<i64>>(4)?, row.get(5)?) {
+        (Some(starts), Some(per_ms), Some(burst)) => Some(Rate {
+            starts,
+            per: Duration::from_millis(per_ms.unsigned_abs()),
+            burst,
+        }),
+        _ => None,
+    };
+    let backoff: Option<String> = row.get(7)?;
+    let backoff = backoff.map(|text| serde_json::from_str(&text));
+    let backoff = backoff.transpose().map_err(|error| unreadable(7, error))?;
+    Ok(PoolRecord {
+        pool: Pool {
+            name: row.get(0)?,
+            parallel: row.get(1)?,
+            paused: row.get(2)?,
+            rate,
+            breaker: row.get(6)?,
+            backoff: backoff.unwrap_or_default(),
+            seed: row.get::<_, i64>(8)? as u64,
+        },
+        options: row.get(9)?,
+        gate: Gate {
+            arrival_us: row.get(10)?,
+            streak: row.get(11)?,
+            probes: row.get(12)?,
+            probe_at: time(row, 13)?,
+            probe: row.get::<_, Option<_>>(14)?.map(RunId),
+        },
+        gauge: gauge(row, 15)?,
+    })
+}
+
+fn gauge(row: &Row<'_>, at: usize) -> rusqlite::Result<Gauge> {
+    let count = |n: usize| row.get::<_, i64>(at + n).map(i64::unsigned_abs);
+    Ok(Gauge {
+        held: count(0)?,
+        scheduled: count(1)?,
+        locked: count(2)?,
+        ready: count(3)?,
+        running: count(4)?,
+        closing: count(5)?,
+        executions: count(6)?,
+        failures: count(7)?,
+        succeeded: count(8)?,
+        failed: count(9)?,
+        canceled: count(10)?,
+    })
+}

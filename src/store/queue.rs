@@ -1,0 +1,208 @@
+//! The way of a waiting run to its start: scheduled, locked, ready. Each step costs O(log n) in the
+//! runs stored, however many wait.
+
+use rusqlite::params;
+
+use crate::model::{RunId, Timestamp};
+
+use super::error::StoreError;
+use super::pass::Pass;
+use super::read::Reader;
+
+/// The run of a pool that starts next.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Head {
+    /// Its due time, a minute earlier for each point of its priority, in milliseconds: lower comes
+    /// first.
+    pub rank: i64,
+    /// The run.
+    pub run: RunId,
+    /// Its pool.
+    pub pool: String,
+}
+
+const DUE: &str = "SELECT id, pool, lock IS NOT NULL FROM run INDEXED BY run_due \
+     WHERE stage = 'scheduled' AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
+
+const NEXT_DUE: &str = "SELECT min(due_at) FROM run INDEXED BY run_due WHERE stage = 'scheduled'";
+
+const HEAD: &str = "SELECT rank, id, pool FROM run INDEXED BY run_ready \
+     WHERE stage = 'ready' AND pool = ?1 ORDER BY rank, id LIMIT 1";
+
+const PROBE: &str = "SELECT rank, id, pool FROM run INDEXED BY run_probe \
+     WHERE stage = 'ready' AND pool = ?1 ORDER BY failures, rank, id LIMIT 1";
+
+/// Each pool with a ready run is found by one look into the index.
+const READY_POOLS: &str = "WITH RECURSIVE found (pool) AS (\
+     SELECT min(pool) FROM run INDEXED BY run_ready WHERE stage = 'ready' UNION ALL \
+     SELECT (SELECT min(pool) FROM run INDEXED BY run_ready \
+     WHERE stage = 'ready' AND pool > found.pool) FROM found WHERE found.pool IS NOT NULL) \
+     SELECT pool FROM found WHERE pool IS NOT NULL";
+
+const OPEN_LOCKS: &str = "SELECT lock FROM open_lock LIMIT ?1";
+
+const HOLDER: &str = "SELECT id, stage IS 'ready', pool FROM run INDEXED BY run_lock_held \
+     WHERE lock = ?1 AND lock IS NOT NULL AND (stage = 'ready' OR open_attempt IS NOT NULL)";
+
+/// The lowest id in any pool that starts something: one look into the index for each pool in which
+/// a run waits for this lock.
+const HEIR: &str = "WITH RECURSIVE found (pool) AS (\
+     SELECT min(pool) FROM run INDEXED BY run_locked \
+     WHERE stage = 'locked' AND lock = ?1 UNION ALL \
+     SELECT (SELECT min(pool) FROM run INDEXED BY run_locked WHERE stage = 'locked' \
+     AND lock = ?1 AND pool > found.pool) FROM found WHERE found.pool IS NOT NULL), \
+     heirs (id, pool) AS (SELECT (SELECT min(id) FROM run INDEXED BY run_locked \
+     WHERE stage = 'locked' AND lock = ?1 AND pool = found.pool), found.pool FROM found JOIN pool ON pool.name = found.pool \
+     WHERE NOT pool.paused AND pool.parallel > 0) \
+     SELECT min(id), pool FROM heirs HAVING min(id) IS NOT NULL";
+
+impl Reader<'_> {
+    /// The earliest due time of a run that nobody has seen to be due.
+    pub fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.one(NEXT_DUE, |row| super::row::time(row, 0))
+    }
+
+    /// The run of `pool` that starts next; a `probe` is the one with the fewest failures.
+    pub fn head(&self, pool: &str, probe: bool) -> Result<Option<Head>, StoreError> {
+        let sql = if probe { PROBE } else { HEAD };
+        let found = self.rows(sql, [pool], |row| {
+            Ok(Head {
+                rank: row.get(0)?,
+                run: RunId(row.get(1)?),
+                pool: row.get(2)?,
+            })
+        })?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The pools that have a run to start.
+    pub fn ready_pools(&self) -> Result<Vec<String>, StoreError> {
+        self.rows(READY_POOLS, [], |row| row.get(0))
+    }
+
+    /// The run that has the lock `lock`: it runs, is being ended, or starts next.
+    pub fn lock_holder(&self, lock: &str) -> Result<Option<RunId>, StoreError> {
+        let found = self.rows(HOLDER, [lock], |row| row.get(0).map(RunId))?;
+        Ok(found.first().copied())
+    }
+}
+
+/// What a step along the way has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advance {
+    /// The pools in which a run has become ready, or is ready no more.
+    pub pools: Vec<String>,
+    /// Whether there may be more to do.
+    pub more: bool,
+}
+
+impl Pass<'_> {
+    /// Moves the runs that are due at `now` on, the longest due first, at most `limit`: one without
+    /// a lock is ready, one with a lock waits for it.
+    pub fn promote(&self, now: Timestamp, limit: usize) -> Result<Advance, StoreError> {
+        let due = self
+            .read()
+            .rows(DUE, params![now.millis(), limit as i64], |row| {
+                Ok((RunId(row.get(0)?), row.get(1)?, row.get(2)?))
+            })?;
+        let more = due.len() == limit;
+        let mut pools: Vec<String> = Vec::new();
+        for (run, pool, has_lock) in due {
+            self.set_stage(run, "scheduled", if has_lock { "locked" } else { "ready" })?;
+            if !has_lock && pools.last() != Some(&pool) {
+                pools.push(pool);
+            }
+        }
+        Ok(Advance { pools, more })
+    }
+
+    /// Gives each lock that was let go of, or is wanted, to the lowest id among its due runs in
+    /// pools that are not shut; at most `limit` locks.
+    pub fn hand_locks_on(&self, limit: usize) -> Result<Advance, StoreError> {
+        let locks: Vec<String> = self
+            .read()
+            .rows(OPEN_LOCKS, [limit as i64], |row| row.get(0))?;
+        let mut advance = Advance {
+            more: locks.len() == limit,
+            ..Advance::default()
+        };
+        for lock in locks {
+            if self.free_lock(&lock, &mut advance)? {
+                let heirs = self.read().rows(HEIR, [&lock], |row| {
+                    Ok((RunId(row.get(0)?), row.get::<_, String>(1)?))
+                })?;
+                for (run, pool) in heirs {
+                    self.set_stage(run, "locked", "ready")?;
+                    advance.pools.push(pool);
+                }
+            }
+            let looked_at = self
+                .connection()
+                .prepare_cached("DELETE FROM open_lock WHERE lock = ?1")
+                .and_then(|mut delete| delete.execute([&lock]));
+            self.guard(looked_at)?;
+        }
+        Ok(advance)
+    }
+
+    /// Can `lock` be given away? It is taken from a run that cannot start because its pool is shut.
+    fn free_lock(&self, lock: &str, advance: &mut Advance) -> Result<bool, StoreError> {
+        let holders = self.read().rows(HOLDER, [lock], |row| {
+            Ok((
+                RunId(row.get(0)?),
+                row.get::<_, bool>(1)?,
+                row.get::<_, String>(2)?,
+            ))
+        })?;
+        let Some((run, is_ready, pool)) = holders.into_iter().next() else {
+            return Ok(true);
+        };
+        let record = self.read().pool(&pool)?;
+        let is_shut = record.is_none_or(|record| record.pool.is_shut());
+        if !is_ready || !is_shut {
+            return Ok(false);
+        }
+        self.set_stage(run, "ready", "locked")?;
+        advance.pools.push(pool);
+        Ok(true)
+    }
+
+    /// Sends a run that was ready back: it is not due after all, because the clock was set back.
+    pub fn demote(&self, run: RunId) -> Result<(), StoreError> {
+        self.set_stage(run, "ready", "scheduled")
+    }
+
+    fn set_stage(&self, run: RunId, from: &str, to: &str) -> Result<(), StoreError> {
+        let set = self
+            .connection()
+            .prepare_cached("UPDATE run SET stage = ?1 WHERE id = ?2 AND stage = ?3")
+            .and_then(|mut update| update.execute(params![to, run.0, from]));
+        self.guard(set).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::{assert_loop, assert_plan};
+
+    #[test]
+    fn every_step_is_a_look_into_an_index() {
+        assert_plan(DUE, "USING INDEX run_due (due_at<?)");
+        assert_plan(NEXT_DUE, "USING COVERING INDEX run_due");
+        assert_plan(HEAD, "USING INDEX run_ready (pool=?)");
+        assert_plan(PROBE, "USING INDEX run_probe (pool=?)");
+        for part in ["run_ready", "run_ready (pool>?)"] {
+            assert_loop(READY_POOLS, part);
+        }
+        for part in [
+            "run_locked (lock=?)",
+            "run_locked (lock=? AND pool>?)",
+            "run_locked (lock=? AND pool=?)",
+            "pool USING PRIMARY KEY (name=?)",
+        ] {
+            assert_loop(HEIR, part);
+        }
+        assert_plan(HOLDER, "USING INDEX run_lock_held (lock=?)");
+    }
+}

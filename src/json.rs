@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::model::policy::{WaitBy, Why};
 use crate::model::{
-    AttemptRecord, EventRecord, Outcome, Plan, Policy, RunId, RunRecord, RunResult, Timestamp,
+    AttemptRecord, EventRecord, Held, Hold, Outcome, Plan, Policy, RunId, RunRecord, RunResult,
+    Timestamp,
 };
 
 /// A string, or an object with the key `base64` when the bytes are not UTF-8.
@@ -121,6 +122,7 @@ pub fn why(
     last_outcome: Option<&Outcome>,
     decided: Option<Why>,
     (why, now): (&str, Timestamp),
+    held_by: Option<&Held>,
 ) -> Value {
     json!({
         "version": VERSION,
@@ -133,7 +135,28 @@ pub fn why(
         "last_outcome": last_outcome,
         "by": decided.map(|why| why.by.word()),
         "wait_by": decided.and_then(|why| why.wait_by).map(WaitBy::word),
+        "held_by": held_by.and_then(held),
     })
+}
+
+/// What keeps a run that is due from being started.
+fn held(by: &Held) -> Option<Value> {
+    match by {
+        Held::Nothing { .. } => None,
+        Held::Lock { lock, holder } => {
+            Some(json!({ "type": "lock", "lock": lock, "run_id": holder }))
+        }
+        Held::Pool { record, hold } => {
+            let until = match hold {
+                Hold::Limited { until } => Some(*until),
+                Hold::Open { probe_at } => *probe_at,
+                Hold::Paused | Hold::Full => None,
+            };
+            let pool = &record.pool.name;
+            let why = hold.word();
+            Some(json!({ "type": "pool", "pool": pool, "why": why, "until": until.map(time) }))
+        }
+    }
 }
 
 /// A line of the history of run `id`.

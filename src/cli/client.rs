@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::daemon::doorbell::Ring;
-use crate::daemon::{holder, launch};
+use crate::daemon::holder::{self, Holder};
+use crate::daemon::launch;
 use crate::model::RunId;
 use crate::store::{Access, Folder, Store, StoreError};
 
@@ -25,7 +26,10 @@ pub enum Service {
     /// None runs.
     None,
     /// One serves.
-    Well,
+    Well {
+        /// How many attempts it has open at once in all pools, if that is limited.
+        parallel: Option<usize>,
+    },
     /// One runs and starts nothing at the moment, for this reason.
     Troubled(String),
 }
@@ -78,8 +82,11 @@ impl Client {
     /// What a run that waits can hope for.
     pub fn service(&self) -> Service {
         match holder::find(&self.folder) {
-            Ok(Some(holder)) => holder.trouble.map_or(Service::Well, Service::Troubled),
-            _ if self.is_served() => Service::Well,
+            Ok(Some(Holder {
+                trouble: Some(why), ..
+            })) => Service::Troubled(why),
+            Ok(Some(Holder { parallel, .. })) => Service::Well { parallel },
+            _ if self.is_served() => Service::Well { parallel: None },
             _ => Service::None,
         }
     }

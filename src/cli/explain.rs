@@ -52,7 +52,9 @@ fn run(client: &Client, id: RunId, json: bool) -> anyhow::Result<u8> {
     let store = client.holding(id)?;
     let (record, attempts, cause) = look(&store, id)?;
     let now = clock::now();
+    let held = store.read().held(id, now)?;
     let why = render::why(&Case {
+        held: held.as_ref(),
         record: &record,
         last: attempts.last(),
         cause: cause.as_ref(),
@@ -62,7 +64,9 @@ fn run(client: &Client, id: RunId, json: bool) -> anyhow::Result<u8> {
     if json {
         let outcome = attempts.iter().rev().find_map(|one| one.outcome.as_ref());
         let decided = cause.and_then(|cause| cause.why);
-        return out::line(&json::why(&record, outcome, decided, (&why, now)).to_string());
+        return out::line(
+            &json::why(&record, outcome, decided, (&why, now), held.as_ref()).to_string(),
+        );
     }
     out::line(&why)
 }

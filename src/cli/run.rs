@@ -84,7 +84,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
                     "warning: run {id} is stored, and has to wait: {why}"
                 ));
             }
-            (Ok(()), Service::Well | Service::None) => {}
+            (Ok(()), Service::Well { .. } | Service::None) => {}
         }
     }
     if args.no_daemon_start && !args.quiet && !client.is_served() {

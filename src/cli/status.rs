@@ -31,7 +31,9 @@ fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> any
     if json {
         return out::line(&json::run(&record, &attempts, now).to_string());
     }
+    let held = store.read().held(id, now)?;
     let case = Case {
+        held: held.as_ref(),
         record: &record,
         last: attempts.last(),
         cause: cause.as_ref(),

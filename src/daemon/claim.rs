@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::model::{AttemptNumber, Event, Refusal, State, Timestamp, next, pool};
-use crate::store::{Facts, Folder, Launch, Pass, StoreError};
+use crate::store::{Facts, Folder, Launch, Pass, Reader, StoreError};
 use crate::sys::failpoint;
 use crate::sys::files::room;
 
@@ -47,6 +47,14 @@ enum Claim {
     Refused,
 }
 
+/// How many attempts more may be open at once in all pools but that of the hooks.
+pub(super) fn claims_left(parallel: Option<usize>, read: Reader<'_>) -> Result<usize, StoreError> {
+    Ok(match parallel {
+        Some(max) => max.saturating_sub(read.gauge()?.occupied() as usize),
+        None => usize::MAX,
+    })
+}
+
 impl Claims<'_> {
     /// Claims what the pools can start, in the order of their heads, as far as there are shims.
     pub(super) fn make(
@@ -56,10 +64,7 @@ impl Claims<'_> {
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
         let mut shims = self.slots.available().into_iter();
-        let mut left = match self.parallel {
-            Some(max) => max.saturating_sub(pass.read().gauge()?.occupied() as usize),
-            None => usize::MAX,
-        };
+        let mut left = claims_left(self.parallel, pass.read())?;
         loop {
             pools.look(pass.read(), self.now)?;
             let Some(open) = pools.first(left == 0) else {

@@ -37,6 +37,9 @@ pub struct Holder {
     pub version: String,
     /// Since when it holds the database.
     pub since: Timestamp,
+    /// How many attempts it has open at once in all pools, hooks not counted, if that is limited.
+    #[serde(default)]
+    pub parallel: Option<usize>,
     /// Why it starts nothing at the moment, if there is such a reason.
     #[serde(default)]
     pub trouble: Option<String>,

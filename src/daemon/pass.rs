@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::clock;
-use crate::model::{Event, RunId, Timestamp, next};
+use crate::model::{Event, PoolRecord, RunId, Timestamp, next, pool};
 use crate::shim::handle::{Nursery, Shim};
 use crate::shim::order::{Cause, Message};
 use crate::shim::record::Ending;
@@ -11,7 +11,7 @@ use crate::store::{Facts, OpenAttempt, Pass, StoreError};
 use crate::sys::failpoint;
 use crate::sys::files::remove_if_there;
 
-use super::claim::{Claimed, Claims};
+use super::claim::{Claimed, Claims, claims_left};
 use super::cycle::{Daemon, slot_tokens};
 use super::order::{OrderError, order};
 use super::pools::Pools;
@@ -51,7 +51,7 @@ impl Daemon {
     /// Makes a pass. Errors: nothing was committed and everything is as before, but for
     /// [`StoreError::Unknown`].
     pub(super) fn pass(&mut self) -> Result<(), StoreError> {
-        self.start_shims();
+        self.start_shims()?;
         let mut pools = std::mem::take(&mut self.pools);
         // After an error nothing is known of the pools, and the next pass looks at them anew.
         let (effects, findings, now) = self.write(&mut pools)?;
@@ -124,9 +124,9 @@ impl Daemon {
 
     /// Starts the shims that were missing in the last pass. Without one nothing is claimed: the
     /// trouble is ours, and no run is charged for it.
-    fn start_shims(&mut self) {
+    fn start_shims(&mut self) -> Result<(), StoreError> {
         if !self.may_claim(clock::monotonic()) {
-            return;
+            return Ok(());
         }
         // After trouble one attempt goes ahead.
         let most = if self.claims.in_a_row() > 0 {
@@ -134,7 +134,10 @@ impl Daemon {
         } else {
             SHIMS_MAX
         };
-        let wanted = std::mem::take(&mut self.shims_missing).min(most);
+        // That one run is due is what happens most often, and needs no pass to be found out.
+        let is_wanted = self.can_start_next(clock::now())?;
+        let missing = std::mem::take(&mut self.shims_missing);
+        let wanted = missing.max(usize::from(is_wanted)).min(most);
         let available = self.slots.available().len();
         let shims = self.folder.shims();
         let log = self.folder.daemon_log();
@@ -154,6 +157,24 @@ impl Daemon {
                 break;
             }
         }
+        Ok(())
+    }
+
+    /// Could the run that is due next be started now, if its pool has no other?
+    fn can_start_next(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let read = self.store.read();
+        let Some(next) = read.next_to_promote(now)? else {
+            return Ok(false);
+        };
+        let Some(PoolRecord {
+            pool, gate, gauge, ..
+        }) = read.pool(&next)?
+        else {
+            return Ok(false);
+        };
+        let left = claims_left(self.config.parallel, read)?;
+        let is_hook = pool.name == pool::HOOKS;
+        Ok((left > 0 || is_hook) && pool.room(&gate, gauge.occupied(), now).is_ok())
     }
 
     /// Our own trouble: nothing is claimed for a while.

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::pool::{self, Hold};
-use crate::model::{Room, Timestamp};
-use crate::store::{Head, PoolRecord, Reader, StoreError};
+use crate::model::{PoolRecord, Room, Timestamp};
+use crate::store::{Head, Reader, StoreError};
 
 /// What is known of the pools.
 #[derive(Debug, Default)]

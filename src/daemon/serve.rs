@@ -183,6 +183,7 @@ fn hold(folder: &Folder, config: &Config, world: &World) -> Result<DaemonLock, S
         automatic: config.automatic,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: clock::now(),
+        parallel: config.parallel,
         trouble: None,
     };
     loop {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::policy::{Complaint, Witness};
 use crate::model::{
     AttemptChange, AttemptNumber, Event, Note, Outcome, Run, RunId, RunResult, State, Testimony,
-    Timestamp, Transition, next,
+    Timestamp, Transition, next, pool,
 };
 use crate::shim::record::Ending;
 use crate::store::{Facts, Folder, OpenAttempt, Pass, StoreError, Stream};
@@ -48,6 +48,14 @@ impl What {
     fn testimony(&self) -> Option<&Testimony> {
         match self {
             Self::Ended(ending) => Some(&ending.testimony),
+            Self::Lost(testimony) => Some(testimony),
+            Self::Started { .. } | Self::Deciding { .. } | Self::NeverStarted => None,
+        }
+    }
+
+    fn testimony_mut(&mut self) -> Option<&mut Testimony> {
+        match self {
+            Self::Ended(ending) => Some(&mut ending.testimony),
             Self::Lost(testimony) => Some(testimony),
             Self::Started { .. } | Self::Deciding { .. } | Self::NeverStarted => None,
         }
@@ -127,6 +135,8 @@ pub fn settle(
         What::Ended(ending) => ending.ended_at.min(now.plus(ROUNDED_UP)),
         What::NeverStarted | What::Lost(_) => now,
     };
+    let moved = without_wrong_pool(pass, id, finding)?;
+    let finding = moved.as_ref().unwrap_or(finding);
     let event = event(finding, at);
     let transition = if failpoint::has_bug("cancel_can_flip") {
         next(&not_canceled(&run), &event)
@@ -165,6 +175,37 @@ pub fn settle(
         transition,
         complaints,
     }))
+}
+
+/// A decision can send its run to a pool that there is; one that cannot be meant is complained of, and
+/// the run stays where it is. `None`: nothing is wrong with what `finding` says of it.
+fn without_wrong_pool(
+    pass: &Pass<'_>,
+    id: RunId,
+    finding: &Finding,
+) -> Result<Option<Finding>, StoreError> {
+    let said = finding.what.testimony();
+    let Some(pool) = said.and_then(|said| said.changes.pool.as_deref()) else {
+        return Ok(None);
+    };
+    let error = if pool == pool::HOOKS {
+        format!("the pool {pool} is for hooks")
+    } else if pass.read().record(id)?.parent.is_some() {
+        "a hook stays in its pool".to_owned()
+    } else if !pass.read().has_pool(pool)? {
+        format!("there is no pool {pool}")
+    } else {
+        return Ok(None);
+    };
+    let mut moved = finding.clone();
+    if let Some(said) = moved.what.testimony_mut() {
+        said.changes.pool = None;
+        said.complaints.push(Complaint {
+            of: Witness::Command,
+            error: format!("{error}, and the run stays where it is"),
+        });
+    }
+    Ok(Some(moved))
 }
 
 /// The run as it was before its cancel, for a deliberate bug.
@@ -241,8 +282,8 @@ pub fn log(settled: &Settled) {
     };
     for Complaint { of, error } in complaints {
         let what = match of {
-            Witness::Command => "the decision is ignored",
-            Witness::Decider => "the decider has failed",
+            Witness::Command => "its decision",
+            Witness::Decider => "its decider",
         };
         let which = transition.attempt.number();
         let which = which.map_or(String::new(), |attempt| format!(", attempt {attempt}"));

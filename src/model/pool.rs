@@ -53,6 +53,58 @@ pub struct Gate {
     pub probe: Option<RunId>,
 }
 
+/// A pool with all that is stored of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolRecord {
+    /// Its settings.
+    pub pool: Pool,
+    /// JSON: the options that its runs take as their defaults.
+    pub options: String,
+    /// What it remembers of its starts and endings.
+    pub gate: Gate,
+    /// How many of its runs stand where.
+    pub gauge: Gauge,
+}
+
+/// How many runs of a pool, or of all but that of the hooks, stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauge {
+    /// Hooks whose parent's attempt is still open.
+    pub held: u64,
+    /// Waiting; the daemon has not seen yet that they are due.
+    pub scheduled: u64,
+    /// Due, and another run has their lock.
+    pub locked: u64,
+    /// Due, and nothing but the pool is in their way.
+    pub ready: u64,
+    /// Running.
+    pub running: u64,
+    /// Canceled, and their attempts are still being ended.
+    pub closing: u64,
+    /// Attempts that have ended since the pool was made.
+    pub executions: u64,
+    /// Those of them that failed.
+    pub failures: u64,
+    /// How often runs have succeeded since the pool was made.
+    pub succeeded: u64,
+    /// How often they have failed.
+    pub failed: u64,
+    /// How often they were canceled.
+    pub canceled: u64,
+}
+
+impl Gauge {
+    /// How many runs have not ended.
+    pub fn pending(&self) -> u64 {
+        self.held + self.scheduled + self.locked + self.ready + self.running
+    }
+
+    /// How many slots are taken.
+    pub fn occupied(&self) -> u32 {
+        u32::try_from(self.running + self.closing).unwrap_or(u32::MAX)
+    }
+}
+
 /// What a pool may start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -81,6 +133,32 @@ pub enum Hold {
     },
 }
 
+/// What keeps a run that is due from being started.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Held {
+    /// Another run has its lock; none while it is handed on.
+    Lock {
+        /// The lock.
+        lock: String,
+        /// Who has it.
+        holder: Option<RunId>,
+    },
+    /// Its pool starts nothing at the moment.
+    Pool {
+        /// The pool.
+        record: Box<PoolRecord>,
+        /// Why not.
+        hold: Hold,
+    },
+    /// Nothing in the database: it is about to be started, or the daemon has no slot for it.
+    Nothing {
+        /// Its pool.
+        pool: String,
+        /// How many attempts of all pools but that of the hooks are open.
+        occupied: u32,
+    },
+}
+
 /// The pool of runs for which none is named.
 pub const DEFAULT: &str = "default";
 
@@ -102,6 +180,18 @@ pub fn is_name(text: &str) -> bool {
     let is_first = |c: char| c.is_ascii_alphanumeric();
     let is_next = |c: char| is_first(c) || ['.', '_', '-'].contains(&c);
     text.len() <= NAME_MAX && text.starts_with(is_first) && text.chars().all(is_next)
+}
+
+impl Hold {
+    /// The word for it in JSON and for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Open { .. } => "open",
+            Self::Full => "full",
+            Self::Limited { .. } => "limited",
+        }
+    }
 }
 
 impl Pool {

@@ -8,19 +8,14 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::model::Timestamp;
 use crate::model::policy::{Changes, Decision, Verdict, When};
+use crate::model::spec::LOCK_MAX;
 use crate::model::time::millis_of;
+use crate::model::{Timestamp, pool};
 use crate::text;
 
 /// The longest decision in bytes.
 pub const SIZE_MAX: usize = 64 * 1024;
-
-/// The only pool that there is.
-const POOL: &str = "default";
-
-/// The longest name of a lock in bytes.
-const LOCK_MAX: usize = 200;
 
 /// The longest text of an error in bytes: a longer one is cut.
 const ERROR_MAX: usize = 1000;
@@ -100,7 +95,7 @@ impl Written {
             "priority" => {
                 self.changes.priority = value.map(priority).transpose().map_err(wrong)?;
             }
-            "pool" => self.changes.pool = value.map(pool).transpose()?,
+            "pool" => self.changes.pool = value.map(pool_name).transpose().map_err(wrong)?,
             "lock" => self.changes.lock = value.map(lock).transpose().map_err(wrong)?,
             "error" => {
                 let error = value.map(error_text).transpose().map_err(wrong)?;
@@ -168,11 +163,13 @@ fn priority(value: &Value) -> Result<i32, String> {
     number.ok_or_else(wrong)
 }
 
-fn pool(value: &Value) -> Result<String, String> {
-    match words(value).map_err(|error| format!("pool: {error}"))? {
-        POOL => Ok(POOL.to_owned()),
-        other => Err(format!("there is no pool {other}")),
-    }
+/// Whether there is such a pool is seen by who knows the database.
+fn pool_name(value: &Value) -> Result<String, String> {
+    let name = words(value)?;
+    let wrong = || "it must be the name of a pool".to_owned();
+    pool::is_name(name)
+        .then(|| name.to_owned())
+        .ok_or_else(wrong)
 }
 
 fn lock(value: &Value) -> Result<String, String> {
@@ -279,7 +276,7 @@ mod tests {
                 r#"{"priority":3000000000}"#,
                 "priority: it must be a whole number",
             ),
-            (r#"{"pool":"gpu"}"#, "there is no pool gpu"),
+            (r#"{"pool":"g pu"}"#, "pool: it must be the name of a pool"),
             (r#"{"pool":7}"#, "pool: it must be a text"),
             (r#"{"lock":""}"#, "lock: it must have 1 to 200 bytes"),
             (r#"{"lock":"a\nb"}"#, "lock: it must have 1 to 200 bytes"),

@@ -19,7 +19,7 @@ use super::index;
 use super::pass::Pass;
 use super::place;
 use super::read::Reader;
-use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION};
+use super::schema::{APPLICATION_ID, MIGRATIONS, OBJECTS, VERSION};
 
 /// A write-ahead log of so many bytes is long enough.
 const WAL_MAX: u64 = 1 << 20;
@@ -237,19 +237,24 @@ fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     if (application, found) == (APPLICATION_ID, VERSION) {
         return Ok(found);
     }
-    let tables: i64 = connection
+    let objects: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(sqlite)?;
     let path = path.to_owned();
     // A layout and its version are committed together, the program's number before them.
-    let whole = found >= 0 && (found == 0) == (tables == 0);
+    let expected = usize::try_from(found)
+        .ok()
+        .and_then(|found| OBJECTS.get(found));
+    let whole = expected.map_or(found > VERSION && objects > 0, |expected| {
+        *expected == objects
+    });
     match application {
         APPLICATION_ID if whole => {}
         APPLICATION_ID => {
-            let cause = format!("it has {tables} tables and indexes and layout version {found}");
+            let cause = format!("it has {objects} tables and indexes and layout version {found}");
             return Err(StoreError::Damaged { path, cause });
         }
-        0 if (found, tables) == (0, 0) => {}
+        0 if (found, objects) == (0, 0) => {}
         _ => return Err(StoreError::NotOurs { path }),
     }
     if found > VERSION {

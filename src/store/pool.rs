@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Row, named_params, params};
 
-use crate::model::pool::{Gate, Pool, Rate};
+use crate::model::pool::{Gate, Gauge, Pool, PoolRecord, Rate};
 use crate::model::time::millis_of;
 use crate::model::{AttemptNumber, RunId, Timestamp};
 
@@ -12,58 +12,6 @@ use super::error::StoreError;
 use super::pass::Pass;
 use super::read::Reader;
 use super::row::{time, unreadable};
-
-/// A pool with all that is stored of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolRecord {
-    /// Its settings.
-    pub pool: Pool,
-    /// JSON: the options that its runs take as their defaults.
-    pub options: String,
-    /// What it remembers of its starts and endings.
-    pub gate: Gate,
-    /// How many of its runs stand where.
-    pub gauge: Gauge,
-}
-
-/// How many runs of a pool, or of all but that of the hooks, stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gauge {
-    /// Hooks whose parent's attempt is still open.
-    pub held: u64,
-    /// Waiting; the daemon has not seen yet that they are due.
-    pub scheduled: u64,
-    /// Due, and another run has their lock.
-    pub locked: u64,
-    /// Due, and nothing but the pool is in their way.
-    pub ready: u64,
-    /// Running.
-    pub running: u64,
-    /// Canceled, and their attempts are still being ended.
-    pub closing: u64,
-    /// Attempts that have ended since the pool was made.
-    pub executions: u64,
-    /// Those of them that failed.
-    pub failures: u64,
-    /// How often runs have succeeded since the pool was made.
-    pub succeeded: u64,
-    /// How often they have failed.
-    pub failed: u64,
-    /// How often they were canceled.
-    pub canceled: u64,
-}
-
-impl Gauge {
-    /// How many runs have not ended.
-    pub fn pending(&self) -> u64 {
-        self.held + self.scheduled + self.locked + self.ready + self.running
-    }
-
-    /// How many slots are taken.
-    pub fn occupied(&self) -> u32 {
-        u32::try_from(self.running + self.closing).unwrap_or(u32::MAX)
-    }
-}
 
 /// So many pools are named to somebody who has named another.
 const NAMED_MAX: usize = 20;

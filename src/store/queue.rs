@@ -62,6 +62,12 @@ impl Reader<'_> {
         self.one(NEXT_DUE, |row| super::row::time(row, 0))
     }
 
+    /// The pool of the run that is moved on next, if one is due at `now`.
+    pub fn next_to_promote(&self, now: Timestamp) -> Result<Option<String>, StoreError> {
+        let found = self.rows(DUE, params![now.millis(), 1], |row| row.get(1))?;
+        Ok(found.into_iter().next())
+    }
+
     /// The run of `pool` that starts next; a `probe` is the one with the fewest failures.
     pub fn head(&self, pool: &str, probe: bool) -> Result<Option<Head>, StoreError> {
         let sql = if probe { PROBE } else { HEAD };

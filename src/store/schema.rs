@@ -6,6 +6,9 @@ pub const APPLICATION_ID: i64 = 0x7265_7472;
 /// The steps from an empty file to the newest layout; `user_version` counts those that are done.
 pub const MIGRATIONS: &[&str] = &[FIRST, POLICIES, POOLS];
 
+/// How many tables, indexes and triggers there are before the first step and after each.
+pub const OBJECTS: [i64; MIGRATIONS.len() + 1] = [0, 15, 20, 43];
+
 /// The newest layout that this program knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
@@ -347,6 +350,24 @@ pub(super) fn assert_loop(sql: &str, part: &str) {
     };
     let found = plan.lines().find(scans);
     assert!(found.is_none() && !plan.contains("TEMP"), "{sql}\n{plan}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MIGRATIONS, OBJECTS};
+
+    #[test]
+    fn the_objects_of_each_layout_are_counted() {
+        let connection = rusqlite::Connection::open_in_memory().expect("there is memory");
+        let count =
+            || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
+        let mut found: Vec<i64> = vec![count().expect("they can be counted")];
+        for step in MIGRATIONS {
+            connection.execute_batch(step).expect("the layout is right");
+            found.push(count().expect("they can be counted"));
+        }
+        assert_eq!(found, OBJECTS);
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use crate::cli::client::Service;
 use crate::cli::out::escape_text;
 use crate::model::policy::{Budget, By, WaitBy, Why};
 use crate::model::{
-    AttemptRecord, EventRecord, Note, Outcome, Reason, RunRecord, State, Timestamp,
+    AttemptRecord, EventRecord, Held, Hold, Note, Outcome, PoolRecord, Reason, RunRecord, State,
+    Timestamp, pool,
 };
 
 use super::words::{deed, short_time, span};
@@ -20,6 +21,8 @@ pub struct Case<'a> {
     pub cause: Option<&'a EventRecord>,
     /// Now.
     pub now: Timestamp,
+    /// What keeps it from being started, if it is due.
+    pub held: Option<&'a Held>,
     /// What there is of a daemon.
     pub service: &'a Service,
 }
@@ -46,7 +49,7 @@ pub fn why(case: &Case<'_>) -> String {
         State::Canceled { open: None } => return canceled(case),
     };
     match case.service {
-        Service::Well => line,
+        Service::Well { .. } => line,
         Service::None => format!("{line}; no daemon runs, `retrier daemon --detach` starts one"),
         Service::Troubled(trouble) => format!("{line}; {}", escape_text(trouble)),
     }
@@ -68,11 +71,53 @@ fn waiting(case: &Case<'_>, due: Timestamp) -> String {
 
 fn queued(case: &Case<'_>) -> String {
     let due = past(case).map_or("due".to_owned(), |past| format!("{past}, the next is due"));
-    let next = match case.service {
-        Service::Well => ", waits for a free slot".to_owned(),
-        Service::None | Service::Troubled(_) => String::new(),
-    };
-    format!("queued: {due}{next}{}", deadline(case))
+    format!("queued: {due}{}{}", held(case), deadline(case))
+}
+
+/// What keeps a run that is due from being started.
+fn held(case: &Case<'_>) -> String {
+    match (case.held, case.service) {
+        (Some(Held::Lock { lock, holder }), _) => {
+            let lock = escape_text(lock);
+            match holder {
+                Some(holder) => format!(", run {holder} has the lock \"{lock}\""),
+                None => format!(", the lock \"{lock}\" is being handed on"),
+            }
+        }
+        (Some(Held::Pool { record, hold }), _) => {
+            let name = &record.pool.name;
+            format!(", the pool {name} {}", hold_words(record, *hold, case.now))
+        }
+        (_, Service::None | Service::Troubled(_)) => String::new(),
+        (Some(Held::Nothing { pool, occupied }), Service::Well { parallel })
+            if pool != pool::HOOKS && parallel.is_some_and(|max| max <= *occupied as usize) =>
+        {
+            format!(", all {occupied} slots of the daemon are taken")
+        }
+        (Some(Held::Nothing { .. }) | None, Service::Well { .. }) => ", and starts next".to_owned(),
+    }
+}
+
+/// Why a pool starts nothing at the moment.
+pub fn hold_words(record: &PoolRecord, hold: Hold, now: Timestamp) -> String {
+    let next = |at: Timestamp| format!("at {} in {}", short_time(at, now), span(at.since(now)));
+    let pool = &record.pool;
+    match (hold, pool.parallel) {
+        (Hold::Paused, 0) if !pool.paused => "has no slots (--parallel 0)".to_owned(),
+        (Hold::Paused, _) => "is paused".to_owned(),
+        (Hold::Full, 1) => "is full: its one slot is taken".to_owned(),
+        (Hold::Full, slots) => format!("is full: all {slots} slots are taken"),
+        (Hold::Limited { until }, _) => {
+            format!("is at its rate: its next start comes {}", next(until))
+        }
+        (Hold::Open { probe_at }, _) => {
+            let streak = record.gate.streak;
+            let probe = probe_at.map_or("a probe is under way".to_owned(), |at| {
+                format!("the next probe comes {}", next(at))
+            });
+            format!("is open after {streak} failures in a row: {probe}")
+        }
+    }
 }
 
 /// What happened before the run came to wait; nothing when it is as it was stored.

@@ -1,0 +1,40 @@
+//! Why a run that is due does not run yet: what stands between it and its start.
+
+use crate::model::pool::Held;
+use crate::model::{RunId, Timestamp};
+
+use super::error::StoreError;
+use super::read::Reader;
+
+const STAGE: &str = "SELECT stage IS 'locked', pool, lock FROM run WHERE id = ?1";
+
+impl Reader<'_> {
+    /// What keeps run `id`, which is due, from being started at `now`; `None` when it is not stored.
+    pub fn held(&self, id: RunId, now: Timestamp) -> Result<Option<Held>, StoreError> {
+        let found = self.rows(STAGE, [id.0], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        let found: Option<(bool, String, Option<String>)> = found.into_iter().next();
+        let Some((is_locked, pool, lock)) = found else {
+            return Ok(None);
+        };
+        let record = self.pool(&pool)?;
+        let shut = record.as_ref().filter(|record| record.pool.is_shut());
+        if let (None, true, Some(lock)) = (shut, is_locked, lock) {
+            let holder = self.lock_holder(&lock)?;
+            return Ok(Some(Held::Lock { lock, holder }));
+        }
+        let hold = record.and_then(|record| {
+            let occupied = record.gauge.occupied();
+            let hold = record.pool.room(&record.gate, occupied, now).err()?;
+            Some((Box::new(record), hold))
+        });
+        Ok(Some(match hold {
+            Some((record, hold)) => Held::Pool { record, hold },
+            None => Held::Nothing {
+                pool,
+                occupied: self.gauge()?.occupied(),
+            },
+        }))
+    }
+}

@@ -8,6 +8,7 @@
 mod support;
 
 mod backoff;
+mod breakers;
 mod cancel;
 mod clean_child;
 mod cleanup;
@@ -19,16 +20,20 @@ mod decisions;
 mod events;
 mod explain;
 mod faults;
+mod gates;
 mod generated;
 mod harness;
 mod hooks;
 mod keys;
+mod locks;
 mod looking;
 mod machine;
 mod migration;
+mod order;
 mod outcomes;
 mod policies;
 mod precedence;
+mod rates;
 mod retry;
 mod store;
 mod submit;

@@ -333,7 +333,13 @@ impl Rate {
     }
 
     fn after_start(self, arrival_us: i64, at: Timestamp) -> i64 {
-        let even = arrival_us.max(micros(at));
+        let late_us = micros(at).saturating_sub(arrival_us);
+        // Less than that is the clock's rounding, and would add up.
+        let even = if late_us < 1000 {
+            arrival_us
+        } else {
+            micros(at)
+        };
         even.saturating_add(self.interval_us())
     }
 

@@ -114,7 +114,7 @@ fn half_a_decision_of_a_lost_attempt_is_complained_of_and_the_run_is_retried() {
     signal(shim(&home), Signal::SIGKILL);
     assert_eq!(home.wait(id), 0);
     assert_eq!(outcomes(&home.status(id)), ["lost", "exit 0"]);
-    let complaint = format!("run {id}, attempt 1: the decision is ignored: it is not JSON");
+    let complaint = format!("run {id}, attempt 1: its decision: it is not JSON");
     assert_eq!(daemon.errors().matches(&complaint).count(), 1);
     let details = history(&home, id)
         .into_iter()

@@ -8,7 +8,7 @@ use crate::support::{Home, wait_until};
 
 /// The lines of the daemon's log that complain of the decision of an attempt.
 fn complaints(home: &Home, id: i64, attempt: u32) -> Vec<String> {
-    let start = format!("run {id}, attempt {attempt}: the decision is ignored: ");
+    let start = format!("run {id}, attempt {attempt}: its decision: ");
     let log = home.daemon_log();
     let found = log.lines().filter_map(|line| line.split_once(&start));
     found.map(|(_, reason)| reason.to_owned()).collect()
@@ -47,7 +47,10 @@ fn what_is_malformed_is_logged_once_and_the_run_goes_on_by_its_policy() {
         (r#"{"retry":false,"wait":3}"#, "there is no field wait"),
         (r#"{"retry":"false"}"#, "retry: it must be true or false"),
         (r#"{"retry":false,"retry":false}"#, "retry is there twice"),
-        (r#"{"retry":false,"pool":"gpu"}"#, "there is no pool gpu"),
+        (
+            r#"{"retry":false,"pool":"g pu"}"#,
+            "pool: it must be the name",
+        ),
         (r#"{"retry":false,"lock":""}"#, "lock: "),
         (r#"{"retry":false,"error":1}"#, "error: "),
         (r#"{"retry":false,"priority":"high"}"#, "priority: "),
@@ -81,6 +84,32 @@ fn what_is_malformed_is_logged_once_and_the_run_goes_on_by_its_policy() {
         assert_eq!(document["failures"], 1);
         assert_ignored(&home, id, reason);
     }
+}
+
+/// Only the daemon knows which pools there are: what else was decided counts.
+#[test]
+fn a_run_cannot_be_sent_to_a_pool_that_is_none_for_it() {
+    let home = Home::new();
+    for (pool, reason) in [
+        ("gpu", "there is no pool gpu, and the run stays where it is"),
+        ("hooks", "the pool hooks is for hooks"),
+    ] {
+        let decision = format!(r#"{{"retry":false,"error":"enough","pool":"{pool}"}}"#);
+        let id = home.run(["--shell", &first(&decision, 3)]);
+        assert_eq!(home.wait(id), 3);
+        let document = home.status(id);
+        assert_eq!(document["result"]["reason"], "stopped");
+        assert_eq!(document["result"]["error"], "enough");
+        assert_eq!(document["pool"], "default");
+        assert_ignored(&home, id, reason);
+    }
+    let decision = first(r#"{"retry_in":0,"pool":"default"}"#, 1);
+    let id = home.run(["--on-complete", &decision, "--", "true"]);
+    assert_eq!(home.wait(id), 0);
+    let hook = home.status(id)["hook_id"].as_i64().expect("it has one");
+    assert_eq!(home.wait(hook), 0);
+    assert_eq!(home.status(hook)["pool"], "hooks");
+    assert_ignored(&home, hook, "a hook stays in its pool");
 }
 
 /// A decision is read by the shim, and by the daemon for an attempt that was lost: neither may hang or swell.

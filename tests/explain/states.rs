@@ -122,7 +122,10 @@ fn what_is_due_waits_for_a_slot() {
     let home = Home::new();
     let (mut daemon, busy) = busy(&home);
     let queued = home.run(["--", "true"]);
-    assert_eq!(line(&home, queued), "queued: due, waits for a free slot");
+    assert_eq!(
+        line(&home, queued),
+        "queued: due, the one slot of the daemon is taken"
+    );
     daemon.kill9();
     let said = line(&home, busy);
     assert!(

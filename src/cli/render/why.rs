@@ -92,7 +92,10 @@ fn held(case: &Case<'_>) -> String {
         (Some(Held::Nothing { pool, occupied }), Service::Well { parallel })
             if pool != pool::HOOKS && parallel.is_some_and(|max| max <= *occupied as usize) =>
         {
-            format!(", all {occupied} slots of the daemon are taken")
+            match occupied {
+                1 => ", the one slot of the daemon is taken".to_owned(),
+                many => format!(", all {many} slots of the daemon are taken"),
+            }
         }
         (Some(Held::Nothing { .. }) | None, Service::Well { .. }) => ", and starts next".to_owned(),
     }

@@ -147,7 +147,7 @@ fn a_breaker_that_is_taken_away_lets_all_go() {
     wait_until("it is held", LONG, || {
         let said = home.retrier(["explain", &held.to_string()]).output().ok();
         said.text()
-            .contains("the pool api is open after 1 failures in a row: the next probe comes at")
+            .contains("the pool api is open after 1 failure in a row: the next probe comes at")
     });
     set_pool(&home, &["api", "--breaker", "0"]);
     assert_eq!(home.wait(held), 0);

@@ -118,7 +118,8 @@ pub fn hold_words(record: &PoolRecord, hold: Hold, now: Timestamp) -> String {
             let probe = probe_at.map_or("a probe is under way".to_owned(), |at| {
                 format!("the next probe comes {}", next(at))
             });
-            format!("is open after {streak} failures in a row: {probe}")
+            let failures = if streak == 1 { "failure" } else { "failures" };
+            format!("is open after {streak} {failures} in a row: {probe}")
         }
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Bytes that are not UTF-8 become `{"base64": …}`; times are RFC 3339 in UTC with milliseconds.
 
+mod stats;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -12,6 +14,8 @@ use crate::model::{
     AttemptRecord, EventRecord, Held, Hold, Outcome, Plan, Policy, RunId, RunRecord, RunResult,
     Timestamp,
 };
+
+pub use stats::{stats, stats_fields};
 
 /// A string, or an object with the key `base64` when the bytes are not UTF-8.
 pub fn bytes(bytes: &[u8]) -> Value {

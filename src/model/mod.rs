@@ -13,6 +13,7 @@ pub mod pool;
 pub mod record;
 pub mod run;
 pub mod spec;
+pub mod stats;
 pub mod time;
 pub mod transition;
 
@@ -25,5 +26,6 @@ pub use pool::{Gate, Gauge, Held, Hold, Pool, PoolRecord, Rate, Room};
 pub use record::{AttemptRecord, EventRecord, RunRecord};
 pub use run::{AttemptNumber, Reason, Run, RunId, State, Status};
 pub use spec::{Environment, Key, Spec, Start};
+pub use stats::Stats;
 pub use time::Timestamp;
 pub use transition::{AttemptChange, Event, HookChange, Note, Refusal, Transition};

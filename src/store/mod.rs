@@ -26,6 +26,7 @@ mod reserve;
 mod retry;
 mod row;
 mod schema;
+mod stats;
 mod submit;
 
 pub use cleanup::{Removed, Swept};
@@ -37,4 +38,5 @@ pub use place::{check, is_doubtful};
 pub use queue::Head;
 pub use read::{Filter, Launch, Reader};
 pub use retry::Obstacle;
+pub use stats::PoolStats;
 pub use submit::Stored;

@@ -217,7 +217,7 @@ UPDATE run SET lock = NULL WHERE open_attempt IS NOT NULL;
 
 DROP INDEX run_due;
 DROP INDEX run_finished;
-CREATE INDEX run_due ON run (due_at, id) WHERE stage = 'scheduled';
+CREATE INDEX run_due ON run (due_at, id, pool) WHERE stage = 'scheduled';
 CREATE INDEX run_ready ON run (pool, rank, id) WHERE stage = 'ready';
 -- Who is the probe of an open pool.
 CREATE INDEX run_probe ON run (pool, failures, rank, id) WHERE stage = 'ready';
@@ -229,6 +229,8 @@ CREATE INDEX run_lock_pool ON run (pool, lock)
 CREATE INDEX run_stage ON run (stage, id) WHERE stage IS NOT NULL;
 CREATE INDEX run_pool ON run (pool, id);
 CREATE INDEX run_pending ON run (pool, id) WHERE finished_at IS NULL;
+-- Which run of all pools but that of the hooks is the oldest that has not ended.
+CREATE INDEX run_pending_all ON run (id) WHERE finished_at IS NULL AND pool <> 'hooks';
 CREATE INDEX run_finished ON run (finished_at, pool, state, created_at)
     WHERE finished_at IS NOT NULL;
 CREATE INDEX attempt_ended ON attempt (ended_at, pool, success, started_at, was_due_at)

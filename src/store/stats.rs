@@ -1,0 +1,254 @@
+//! Statistics: how many runs stand where, which is counted as it changes, and what ended in a
+//! window of time, which costs as much as ended in it, however long the history is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rusqlite::{Row, params};
+
+use crate::model::pool::{DEFAULT, HOOKS, Pool};
+use crate::model::stats::{Ended, PoolStanding, Standing, Stats, Tally};
+use crate::model::{Gate, Gauge, PoolRecord, Timestamp};
+
+use super::error::StoreError;
+use super::read::Reader;
+use super::row::time;
+
+/// The statistics of one pool, with what it has counted since it was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolStats {
+    /// Its settings and its counters.
+    pub record: PoolRecord,
+    /// Its statistics.
+    pub stats: Stats,
+}
+
+const ATTEMPTS: &str = "SELECT pool, success, was_due_at, started_at, ended_at \
+     FROM attempt INDEXED BY attempt_ended WHERE ended_at > ?1 AND ended_at <= ?2";
+
+const RUNS: &str = "SELECT pool, created_at, finished_at, state = 'failed' \
+     FROM run INDEXED BY run_finished WHERE finished_at > ?1 AND finished_at <= ?2";
+
+/// The runs that are due, while no daemon has seen it.
+const UNSEEN: &str = "SELECT pool FROM run INDEXED BY run_due \
+     WHERE stage = 'scheduled' AND due_at <= ?1";
+
+const OLDEST: &str = "SELECT created_at FROM run WHERE id = (SELECT min(id) FROM run \
+     INDEXED BY run_pending_all WHERE finished_at IS NULL AND pool <> 'hooks')";
+
+const OLDEST_IN: &str = "SELECT created_at FROM run INDEXED BY run_pending \
+     WHERE finished_at IS NULL AND pool = ?1 ORDER BY id LIMIT 1";
+
+/// Whose attempts and runs are counted, and with which others together.
+#[derive(Clone, Copy, Debug)]
+enum Scope<'a> {
+    /// Those of all pools but that of the hooks, together.
+    All,
+    /// Those of one pool.
+    One(&'a str),
+    /// Those of each pool for itself.
+    Each,
+}
+
+impl Scope<'_> {
+    /// The name under which something of `pool` is counted, if it is.
+    fn group(self, pool: &str) -> Option<&str> {
+        match self {
+            Self::All => (pool != HOOKS).then_some(""),
+            Self::One(name) => (pool == name).then_some(pool),
+            Self::Each => Some(pool),
+        }
+    }
+}
+
+/// What is counted row by row, by group.
+#[derive(Debug, Default)]
+struct Counts {
+    groups: BTreeMap<String, (Tally, u64)>,
+}
+
+impl Counts {
+    /// The group of a row, whose first column is the pool.
+    fn of(
+        &mut self,
+        scope: Scope<'_>,
+        row: &Row<'_>,
+    ) -> rusqlite::Result<Option<&mut (Tally, u64)>> {
+        let pool = row.get_ref(0)?.as_str()?;
+        let Some(group) = scope.group(pool) else {
+            return Ok(None);
+        };
+        if !self.groups.contains_key(group) {
+            self.groups.insert(group.to_owned(), Default::default());
+        }
+        Ok(self.groups.get_mut(group))
+    }
+
+    fn take(&mut self, group: &str) -> (Tally, u64) {
+        self.groups.remove(group).unwrap_or_default()
+    }
+}
+
+impl PoolStats {
+    /// The statistics of the pools of a database in which nothing was ever stored.
+    pub fn of_nothing(at: Timestamp, window: Duration) -> Vec<Self> {
+        let pools = [DEFAULT, HOOKS].map(|name| {
+            let pool = Pool::new(name, 0);
+            let standing = PoolStanding::of(&pool, &Gate::default(), 0, at);
+            let record = PoolRecord {
+                pool,
+                options: "{}".to_owned(),
+                gate: Gate::default(),
+                gauge: Gauge::default(),
+            };
+            let mut stats = Stats::of_nothing(at, window);
+            stats.pool = Some(standing);
+            Self { record, stats }
+        });
+        pools.into()
+    }
+}
+
+impl Reader<'_> {
+    /// How it stands at `at` with all pools but that of the hooks, and what ended in the `window`
+    /// before. To be asked in one moment, see [`super::Store::at_once`].
+    pub fn stats(&self, at: Timestamp, window: Duration) -> Result<Stats, StoreError> {
+        let (tally, unseen) = self.counts(Scope::All, at, window)?.take("");
+        Ok(Stats {
+            pool: None,
+            at,
+            window,
+            standing: standing(&self.gauge()?, unseen, self.oldest(None, at)?),
+            recent: tally.recent(),
+        })
+    }
+
+    /// As [`Reader::stats`], of the pool `name`. Errors: there is none.
+    pub fn stats_of(
+        &self,
+        name: &str,
+        at: Timestamp,
+        window: Duration,
+    ) -> Result<PoolStats, StoreError> {
+        let Some(record) = self.pool(name)? else {
+            return Err(self.no_pool(name)?);
+        };
+        let counts = self.counts(Scope::One(name), at, window)?.take(name);
+        self.pool_stats(record, counts, at, window)
+    }
+
+    /// As [`Reader::stats`], of each pool, by name.
+    pub fn stats_of_each(
+        &self,
+        at: Timestamp,
+        window: Duration,
+    ) -> Result<Vec<PoolStats>, StoreError> {
+        let mut counts = self.counts(Scope::Each, at, window)?;
+        let pools = self.pools()?.into_iter();
+        pools
+            .map(|record| {
+                let of_it = counts.take(&record.pool.name);
+                self.pool_stats(record, of_it, at, window)
+            })
+            .collect()
+    }
+
+    fn pool_stats(
+        &self,
+        record: PoolRecord,
+        (tally, unseen): (Tally, u64),
+        at: Timestamp,
+        window: Duration,
+    ) -> Result<PoolStats, StoreError> {
+        let occupied = record.gauge.occupied();
+        let oldest = self.oldest(Some(&record.pool.name), at)?;
+        let stats = Stats {
+            pool: Some(PoolStanding::of(&record.pool, &record.gate, occupied, at)),
+            at,
+            window,
+            standing: standing(&record.gauge, unseen, oldest),
+            recent: tally.recent(),
+        };
+        Ok(PoolStats { record, stats })
+    }
+
+    fn counts(
+        &self,
+        scope: Scope<'_>,
+        at: Timestamp,
+        window: Duration,
+    ) -> Result<Counts, StoreError> {
+        let mut counts = Counts::default();
+        let reach = params![at.minus(window).millis(), at.millis()];
+        self.rows(ATTEMPTS, reach, |row| {
+            if let Some((tally, _)) = counts.of(scope, row)? {
+                tally.add_attempt(Ended {
+                    success: row.get(1)?,
+                    due: time(row, 2)?,
+                    started: Timestamp::from_millis(row.get(3)?),
+                    ended: Timestamp::from_millis(row.get(4)?),
+                });
+            }
+            Ok(())
+        })?;
+        self.rows(RUNS, reach, |row| {
+            if let Some((tally, _)) = counts.of(scope, row)? {
+                let [stored, ended] = [row.get(1)?, row.get(2)?].map(Timestamp::from_millis);
+                tally.add_run(stored, ended, row.get(3)?);
+            }
+            Ok(())
+        })?;
+        self.rows(UNSEEN, [at.millis()], |row| {
+            if let Some((_, unseen)) = counts.of(scope, row)? {
+                *unseen += 1;
+            }
+            Ok(())
+        })?;
+        Ok(counts)
+    }
+
+    /// How long ago the oldest unfinished run was stored, of one pool, or of all but that of the
+    /// hooks: the one with the lowest id.
+    fn oldest(&self, pool: Option<&str>, at: Timestamp) -> Result<Duration, StoreError> {
+        let stored = |row: &Row<'_>| row.get(0).map(Timestamp::from_millis);
+        let found = match pool {
+            Some(pool) => self.rows(OLDEST_IN, [pool], stored)?,
+            None => self.rows(OLDEST, [], stored)?,
+        };
+        Ok(found
+            .first()
+            .map_or(Duration::ZERO, |stored| at.since(*stored)))
+    }
+}
+
+/// `unseen` are due, though they count as scheduled until a daemon has seen it.
+fn standing(gauge: &Gauge, unseen: u64, oldest_pending: Duration) -> Standing {
+    let unseen = unseen.min(gauge.scheduled);
+    Standing {
+        queued: gauge.locked + gauge.ready + unseen,
+        scheduled: gauge.held + gauge.scheduled - unseen,
+        running: gauge.running,
+        oldest_pending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::assert_plan;
+
+    #[test]
+    fn what_did_not_end_in_the_window_is_not_read() {
+        assert_plan(
+            ATTEMPTS,
+            "USING COVERING INDEX attempt_ended (ended_at>? AND ended_at<?)",
+        );
+        assert_plan(
+            RUNS,
+            "USING COVERING INDEX run_finished (finished_at>? AND finished_at<?)",
+        );
+        assert_plan(UNSEEN, "USING COVERING INDEX run_due (due_at<?)");
+        assert_plan(OLDEST, "USING INDEX run_pending_all");
+        assert_plan(OLDEST_IN, "USING INDEX run_pending (pool=?)");
+    }
+}

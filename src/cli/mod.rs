@@ -17,9 +17,11 @@ mod list;
 mod logs;
 mod out;
 mod progress;
+mod prometheus;
 mod render;
 mod retry;
 mod run;
+mod stats;
 mod status;
 mod tail;
 mod wait;
@@ -63,7 +65,12 @@ fn shim(arguments: &[OsString]) -> ExitCode {
 fn act(cli: Cli) -> anyhow::Result<u8> {
     let reads = matches!(
         cli.verb,
-        Verb::Status(_) | Verb::Explain(_) | Verb::List(_) | Verb::Events(_) | Verb::Logs(_)
+        Verb::Status(_)
+            | Verb::Explain(_)
+            | Verb::List(_)
+            | Verb::Events(_)
+            | Verb::Logs(_)
+            | Verb::Stats(_)
     );
     if reads {
         crate::sys::signal::die_of_broken_pipe();
@@ -77,6 +84,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::List(args) => list::list(&client()?, args),
         Verb::Events(args) => events::events(&client()?, args),
         Verb::Logs(args) => logs::logs(&client()?, args),
+        Verb::Stats(args) => stats::stats(&client()?, args),
         Verb::Retry(args) => retry::retry(&client()?, args),
         Verb::Cancel(args) => cancel::cancel(&client()?, args),
         Verb::Cleanup(args) => cleanup::cleanup(&client()?, args),

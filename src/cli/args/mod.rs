@@ -8,6 +8,7 @@ mod explain;
 mod look;
 mod policy;
 mod run;
+mod stats;
 mod values;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
 pub use policy::PolicyArgs;
 pub use run::{IfExists, RunArgs};
+pub use stats::StatsArgs;
 
 /// Run a command so that it is not lost: stored, retried with backoff, its result kept.
 #[derive(Debug, Parser)]
@@ -67,6 +69,7 @@ pub enum Verb {
     List(ListArgs),
     Events(EventsArgs),
     Logs(LogsArgs),
+    Stats(StatsArgs),
     Retry(RetryArgs),
     Cancel(CancelArgs),
     Cleanup(CleanupArgs),

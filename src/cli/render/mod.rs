@@ -3,6 +3,7 @@
 mod events;
 mod page;
 mod plan;
+mod stats;
 mod table;
 mod why;
 mod words;
@@ -15,6 +16,7 @@ use crate::sys::terminal::takes_colour;
 pub use events::events;
 pub use page::page;
 pub use plan::{plan_lines, plan_page};
+pub use stats::stats_page;
 pub use table::table;
 pub use why::{Case, stopper, why};
 pub use words::{clock_time, outcome, span};

@@ -51,6 +51,7 @@ pub fn daemon(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
         retention: Some(args.retention).filter(|stay| !stay.is_zero()),
         until_idle: args.until_idle,
         automatic: args.automatic,
+        stats_interval: args.stats_interval,
     };
     let detached = args.detached;
     let served = serve(&client.folder, config, || {
@@ -88,6 +89,9 @@ fn detach(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
     }
     if let Some(stay) = args.until_idle {
         arguments.push(format!("--until-idle={}ms", stay.as_millis()).into());
+    }
+    if let Some(interval) = args.stats_interval {
+        arguments.push(format!("--stats-interval={}ms", interval.as_millis()).into());
     }
     let started = launch::detached(&client.folder, &arguments)
         .map_err(|error| anyhow!("cannot start a daemon: {error}"))?;

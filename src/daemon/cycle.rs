@@ -25,6 +25,7 @@ use super::recover::{Remnant, Watched};
 use super::serve::{Config, ServeError};
 use super::settle::Finding;
 use super::slots::Slots;
+use super::stats::next_stats;
 
 /// How far the daemon is with leaving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,7 @@ pub(super) struct Daemon {
     pub(super) trash: bool,
     /// When the next step of a long upkeep is due.
     upkeep_at: Option<Instant>,
+    pub(super) stats_at: Option<Instant>,
     /// After trouble with starting attempts: when to claim again.
     pub(super) claims: Pause,
     /// After trouble with the database: when to try again.
@@ -177,6 +179,7 @@ impl Daemon {
             expire_at: None,
             trash: true,
             upkeep_at: None,
+            stats_at: next_stats(config.stats_interval, clock::monotonic()),
             claims: Pause::default(),
             passes: Pause::default(),
             busy_since: None,
@@ -250,6 +253,7 @@ impl Daemon {
             self.pass()?;
         }
         self.tell_ended()?;
+        self.tell_stats()?;
         let now = clock::monotonic();
         if self.upkeep_at.is_none_or(|at| at <= now) {
             let more = self.upkeep()?;
@@ -307,6 +311,7 @@ impl Daemon {
             self.deaf_until,
             self.look_at,
             able(self.upkeep_at),
+            able(self.stats_at),
             self.slots.thin_out(now),
             able(idle_exit),
         ];

@@ -1,7 +1,9 @@
 //! The daemon's log: one line an event on stderr.
 
 use std::fmt;
+use std::io::{self, Write};
 
+use serde_json::Value;
 use tracing::Level;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -11,6 +13,12 @@ use crate::{clock, json};
 
 /// The variable that names the least level that is logged.
 pub const LEVEL: &str = "RETRIER_LOG_LEVEL";
+
+/// Writes `object` as a line of its own, whatever the level: it begins with `{`, as no event does.
+pub fn object(object: &Value) {
+    // A log that cannot be written is no reason to end, as for events.
+    let _ = io::stderr().write_all(format!("{object}\n").as_bytes());
+}
 
 struct Wall;
 

@@ -20,4 +20,5 @@ mod recover;
 pub mod serve;
 mod settle;
 mod slots;
+mod stats;
 pub mod upkeep;

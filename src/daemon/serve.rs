@@ -31,6 +31,8 @@ pub struct Config {
     pub until_idle: Option<Duration>,
     /// A client started it; it makes room for one that a person starts.
     pub automatic: bool,
+    /// How often statistics are logged; `None` is never.
+    pub stats_interval: Option<Duration>,
 }
 
 /// Why a daemon ended that could not do its work.

@@ -40,6 +40,12 @@ pub struct DaemonArgs {
           require_equals = true, default_missing_value = "0")]
     pub until_idle: Option<Duration>,
 
+    /// Log what `retrier stats --json` prints every D, at least 1s, as a line of its own
+    ///
+    /// It reaches back 5 minutes, or D if that is longer. Not given, nothing is logged.
+    #[arg(long, value_name = "D", value_parser = interval)]
+    pub stats_interval: Option<Duration>,
+
     /// Go into the background, and log to FILE.d/daemon.log
     #[arg(long)]
     pub detach: bool,
@@ -72,4 +78,13 @@ pub struct StopArgs {
     /// End the running attempts first; they are interrupted, not charged, and run again later
     #[arg(long)]
     pub kill: bool,
+}
+
+/// The time between two lines in the log.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < Duration::from_secs(1) {
+        return Err("it must be at least 1s".to_owned());
+    }
+    Ok(interval)
 }

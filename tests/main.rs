@@ -35,6 +35,7 @@ mod policies;
 mod precedence;
 mod rates;
 mod retry;
+mod stats;
 mod store;
 mod submit;
 mod tidy;

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use crate::support::{Home, Need, skip};
 
 /// Every verb that needs the database, and the code with which it refuses.
-const VERBS: [(&[&str], i32); 11] = [
+const VERBS: [(&[&str], i32); 12] = [
     (&["run", "--", "true"], 1),
     (&["run", "--wait", "--", "true"], 125),
     (&["wait", "1"], 125),
@@ -21,6 +21,7 @@ const VERBS: [(&[&str], i32); 11] = [
     (&["explain", "1"], 1),
     (&["list"], 1),
     (&["logs", "1"], 1),
+    (&["stats"], 1),
     (&["cancel", "1"], 1),
     (&["cleanup", "1"], 1),
     (&["daemon"], 1),
@@ -332,7 +333,9 @@ fn a_read_only_database_can_be_looked_at_and_nothing_else() {
     home.retrier(["daemon", "--until-idle"]).output().ok();
     home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
     disk.remount(true);
-    let readers = ["status", "explain", "logs", "wait", "list", "daemon"];
+    let readers = [
+        "status", "explain", "logs", "wait", "list", "stats", "daemon",
+    ];
     let writers = VERBS.iter().filter(|(verb, _)| !readers.contains(&verb[0]));
     let mut writers: Vec<_> = writers.copied().collect();
     writers.retain(|(verb, _)| verb[0] != "cancel");

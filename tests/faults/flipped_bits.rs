@@ -44,6 +44,8 @@ fn look_at_flipped(flipped: &[u8], what: &str) {
         &["status", "1"],
         &["explain", "1"],
         &["logs", "1"],
+        &["stats"],
+        &["stats", "--prometheus"],
         &["wait", "--timeout", "10ms", "1"],
     ];
     let writers = [

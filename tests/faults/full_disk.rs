@@ -68,6 +68,7 @@ fn call_every_verb(
         wrong.extend(faults(args[0], &call(&args), &expected, &[]));
     }
     wrong.extend(faults("list", &call(&["list"]), &[0], &[]));
+    wrong.extend(faults("stats", &call(&["stats"]), &[0], &[]));
     let waited = call(&["wait", "1"]);
     wrong.extend(faults("wait", &waited, &[if there { 0 } else { 125 }], &[]));
     let known: &[i32] = if there { &[] } else { &[3] };

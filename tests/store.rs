@@ -46,6 +46,7 @@ fn everything(store: &Store) -> Vec<RunId> {
     let all = Filter {
         status: None,
         name: None,
+        pool: None,
         limit: 1000,
     };
     let listed = store

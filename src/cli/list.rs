@@ -23,6 +23,7 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
     let filter = Filter {
         status: args.state,
         name: args.name.clone(),
+        pool: args.pool.clone(),
         // One more, to see whether there are more.
         limit: match args.limit {
             0 => u32::MAX,
@@ -32,6 +33,12 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
     let mut lines = String::new();
     let mut more = false;
     let records = store.at_once(|read| {
+        if let Some(pool) = &args.pool
+            && !read.has_pool(pool)?
+            && !read.has_run_of_pool(pool)?
+        {
+            return Err(read.no_pool(pool)?);
+        }
         let mut records = read.list(&filter, now)?;
         if args.limit > 0 {
             more = records.len() > args.limit as usize;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::model::spec::split_nul;
 use crate::model::{
     AttemptNumber, AttemptRecord, Environment, Outcome, Run, RunId, RunRecord, RunResult, State,
-    Status, Timestamp,
+    Timestamp,
 };
 use crate::sys::failpoint;
 
@@ -44,17 +44,6 @@ pub struct Launch {
     pub previous: Option<Outcome>,
 }
 
-/// Which runs to list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// Those in this state alone.
-    pub status: Option<Status>,
-    /// Those of this name alone.
-    pub name: Option<String>,
-    /// At most this many, the newest first.
-    pub limit: u32,
-}
-
 impl Store {
     /// What is stored now.
     pub fn read(&self) -> Reader<'_> {
@@ -64,6 +53,27 @@ impl Store {
 
 const RECORD: &str = "id, created_at, finished_at, command, cwd, name, parent_id, hook_id, \
      error, return_value, priority, pool, lock, key";
+
+const NEXT_DEADLINE: &str = "SELECT min(deadline_at) FROM run INDEXED BY run_deadline \
+     WHERE state = 'waiting' AND due_at IS NOT NULL AND deadline_at IS NOT NULL";
+
+const PAST_DEADLINE: &str = "SELECT id FROM run INDEXED BY run_deadline \
+     WHERE state = 'waiting' AND due_at IS NOT NULL AND deadline_at IS NOT NULL \
+     AND deadline_at <= ?1 ORDER BY deadline_at LIMIT ?2";
+
+const OLDEST_ENDING: &str =
+    "SELECT min(finished_at) FROM run INDEXED BY run_finished WHERE finished_at IS NOT NULL";
+
+/// The condition by which an index is named costs no more than one look.
+const IDLE: &str = "SELECT NOT EXISTS (SELECT 1 FROM run INDEXED BY run_stage \
+     WHERE stage IS NOT NULL AND stage > '') \
+     AND NOT EXISTS (SELECT 1 FROM run INDEXED BY run_open \
+     WHERE open_attempt IS NOT NULL AND id > 0)";
+
+const CLOSING: &str = "SELECT id FROM run INDEXED BY run_closing \
+     WHERE state = 'canceled' AND open_attempt IS NOT NULL AND id > 0";
+
+const OPEN_OF_RUN: &str = " AND run.id = ?1";
 
 impl<'a> Reader<'a> {
     pub(super) fn new(connection: &'a Connection, path: &'a Path) -> Self {
@@ -110,68 +120,26 @@ impl<'a> Reader<'a> {
         Ok(attempts)
     }
 
-    /// The runs that pass `filter` at time `now`, newest first.
-    pub fn list(&self, filter: &Filter, now: Timestamp) -> Result<Vec<RunRecord>, StoreError> {
-        // Each condition names what its partial index is made for, so that none of these scans.
-        let state = match filter.status {
-            None => "1",
-            Some(Status::Scheduled) => "state = 'waiting' AND (due_at IS NULL OR due_at > ?1)",
-            Some(Status::Queued) => "state = 'waiting' AND due_at IS NOT NULL AND due_at <= ?1",
-            Some(Status::Running) => "state = 'running' AND open_attempt IS NOT NULL",
-            Some(Status::Succeeded) => "state = 'succeeded' AND finished_at IS NOT NULL",
-            Some(Status::Failed) => "state = 'failed' AND finished_at IS NOT NULL",
-            Some(Status::Canceled) => "state = 'canceled' AND finished_at IS NOT NULL",
-        };
-        let name = match filter.name {
-            None => "?2 IS NULL",
-            Some(_) => "name = ?2",
-        };
-        let sql = format!(
-            "SELECT {}, {RECORD} FROM run WHERE {state} AND {name} AND ?1 IS NOT NULL \
-             ORDER BY id DESC LIMIT ?3",
-            row::RUN
-        );
-        self.rows(
-            &sql,
-            params![now.millis(), filter.name, filter.limit],
-            record,
-        )
-    }
-
     /// The earliest deadline of a waiting run.
     pub fn next_deadline(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.one(
-            "SELECT min(deadline_at) FROM run WHERE state = 'waiting' AND due_at IS NOT NULL \
-             AND deadline_at IS NOT NULL",
-            |row| row::time(row, 0),
-        )
+        self.one(NEXT_DEADLINE, |row| row::time(row, 0))
     }
 
     /// The waiting runs whose deadline has passed at `now`.
     pub fn past_deadline(&self, now: Timestamp, limit: usize) -> Result<Vec<RunId>, StoreError> {
-        self.rows(
-            "SELECT id FROM run WHERE state = 'waiting' AND due_at IS NOT NULL \
-             AND deadline_at IS NOT NULL AND deadline_at <= ?1 ORDER BY deadline_at LIMIT ?2",
-            params![now.millis(), limit as i64],
-            |row| row.get(0).map(RunId),
-        )
+        self.rows(PAST_DEADLINE, params![now.millis(), limit as i64], |row| {
+            row.get(0).map(RunId)
+        })
     }
 
     /// The earliest ending of a finished run.
     pub fn oldest_ending(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.one(
-            "SELECT min(finished_at) FROM run WHERE finished_at IS NOT NULL",
-            |row| row::time(row, 0),
-        )
+        self.one(OLDEST_ENDING, |row| row::time(row, 0))
     }
 
     /// Is there nothing left to do: no run waits, and no attempt is open?
     pub fn is_idle(&self) -> Result<bool, StoreError> {
-        self.one(
-            "SELECT NOT EXISTS (SELECT 1 FROM run WHERE stage IS NOT NULL) \
-             AND NOT EXISTS (SELECT 1 FROM run WHERE open_attempt IS NOT NULL)",
-            |row| row.get(0),
-        )
+        self.one(IDLE, |row| row.get(0))
     }
 
     /// The waiting runs whose due time lies further ahead of `now` than their delay.
@@ -185,33 +153,17 @@ impl<'a> Reader<'a> {
 
     /// The attempts that occupy a slot.
     pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, StoreError> {
-        let sql = format!(
-            "SELECT run.id, run.open_attempt, run.state = 'canceled', run.policy, \
-             attempt.shim_file, {} \
-             FROM run JOIN attempt ON attempt.run_id = run.id \
-             AND attempt.number = run.open_attempt WHERE run.open_attempt IS NOT NULL",
-            row::IDENTITY
-        );
-        self.rows(&sql, [], |row| {
-            let policy: String = row.get(3)?;
-            Ok(OpenAttempt {
-                run: RunId(row.get(0)?),
-                attempt: AttemptNumber(row.get(1)?),
-                canceled: row.get(2)?,
-                policy: serde_json::from_str(&policy).unwrap_or_default(),
-                file: row.get(4)?,
-                shim: row::identity(row, 5)?,
-            })
-        })
+        self.rows(&open_sql(""), [], open)
+    }
+
+    /// The attempt of run `id` that occupies a slot.
+    pub fn open_attempt(&self, id: RunId) -> Result<Option<OpenAttempt>, StoreError> {
+        Ok(self.rows(&open_sql(OPEN_OF_RUN), [id.0], open)?.pop())
     }
 
     /// The canceled runs whose attempt is still open.
     pub fn closing(&self) -> Result<Vec<RunId>, StoreError> {
-        self.rows(
-            "SELECT id FROM run WHERE open_attempt IS NOT NULL AND state = 'canceled'",
-            [],
-            |row| row.get(0).map(RunId),
-        )
+        self.rows(CLOSING, [], |row| row.get(0).map(RunId))
     }
 
     /// What the open attempt of run `id` needs to be started.
@@ -294,6 +246,28 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn open_sql(of: &str) -> String {
+    format!(
+        "SELECT run.id, run.open_attempt, run.state = 'canceled', run.policy, \
+         attempt.shim_file, {} \
+         FROM run JOIN attempt ON attempt.run_id = run.id \
+         AND attempt.number = run.open_attempt WHERE run.open_attempt IS NOT NULL{of}",
+        row::IDENTITY
+    )
+}
+
+fn open(row: &Row<'_>) -> rusqlite::Result<OpenAttempt> {
+    let policy: String = row.get(3)?;
+    Ok(OpenAttempt {
+        run: RunId(row.get(0)?),
+        attempt: AttemptNumber(row.get(1)?),
+        canceled: row.get(2)?,
+        policy: serde_json::from_str(&policy).unwrap_or_default(),
+        file: row.get(4)?,
+        shim: row::identity(row, 5)?,
+    })
+}
+
 fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     let at = row::RUN_WIDTH;
     let run = row::run(row)?;
@@ -345,4 +319,26 @@ fn launch(row: &Row<'_>) -> rusqlite::Result<Launch> {
 fn words(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
     let joined: Vec<u8> = row.get(at)?;
     Ok(split_nul(&joined).map(<[u8]>::to_vec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::assert_plan;
+
+    #[test]
+    fn nothing_that_a_pass_reads_scans_what_is_stored() {
+        assert_plan(NEXT_DEADLINE, "INDEX run_deadline (deadline_at>?)");
+        assert_plan(
+            PAST_DEADLINE,
+            "INDEX run_deadline (deadline_at>? AND deadline_at<?)",
+        );
+        assert_plan(OLDEST_ENDING, "COVERING INDEX run_finished");
+        assert_plan(IDLE, "COVERING INDEX run_stage (stage>?)");
+        assert_plan(CLOSING, "COVERING INDEX run_closing (rowid>?)");
+        assert_plan(
+            &open_sql(OPEN_OF_RUN),
+            "run USING INTEGER PRIMARY KEY (rowid=?)",
+        );
+    }
 }

@@ -226,6 +226,8 @@ CREATE UNIQUE INDEX run_lock_held ON run (lock)
     WHERE lock IS NOT NULL AND (stage = 'ready' OR open_attempt IS NOT NULL);
 CREATE INDEX run_lock_pool ON run (pool, lock)
     WHERE stage IN ('locked', 'ready') AND lock IS NOT NULL;
+-- Of a block of ids which are due and which are not, see store::list.
+CREATE INDEX run_block ON run (id / 1024, due_at) WHERE stage = 'scheduled';
 CREATE INDEX run_stage ON run (stage, id) WHERE stage IS NOT NULL;
 CREATE INDEX run_pool ON run (pool, id);
 CREATE INDEX run_pending ON run (pool, id) WHERE finished_at IS NULL;
@@ -233,6 +235,11 @@ CREATE INDEX run_pending ON run (pool, id) WHERE finished_at IS NULL;
 CREATE INDEX run_pending_all ON run (id) WHERE finished_at IS NULL AND pool <> 'hooks';
 CREATE INDEX run_finished ON run (finished_at, pool, state, created_at)
     WHERE finished_at IS NOT NULL;
+-- Whose attempt is still to be ended, looked for in each pass.
+CREATE INDEX run_closing ON run (id) WHERE state = 'canceled' AND open_attempt IS NOT NULL;
+-- SQLite looks for whoever still refers to content that is forgotten.
+CREATE INDEX run_environment ON run (environment_id);
+CREATE INDEX run_stdin ON run (stdin_id) WHERE stdin_id IS NOT NULL;
 CREATE INDEX attempt_ended ON attempt (ended_at, pool, success, started_at, was_due_at)
     WHERE ended_at IS NOT NULL;
 
@@ -378,6 +385,13 @@ fn plan(sql: &str) -> String {
     for step in MIGRATIONS {
         connection.execute_batch(step).expect("the layout is right");
     }
+    // What a write has triggers do is part of its plan.
+    connection
+        .set_db_config(
+            rusqlite::config::DbConfig::SQLITE_DBCONFIG_TRIGGER_EQP,
+            true,
+        )
+        .expect("SQLite can show the plans of triggers");
     let mut explain = connection
         .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
         .expect("the statement fits the layout");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{await_running, lines};
-use crate::support::Home;
+use crate::support::{Home, Need, skip};
 
 /// One run in each state; gives their ids, in the order of `STATES`.
 fn one_in_each_state(home: &Home) -> Vec<i64> {
@@ -121,5 +121,89 @@ fn a_reader_that_goes_away_is_no_error_and_no_panic() {
             (1, ""),
             "{verb}"
         );
+    }
+}
+
+/// Makes a pool, or deletes it, without a look at what is in it.
+fn change_pools(home: &Home, sql: &str) {
+    let db = rusqlite::Connection::open(home.db()).expect("it is there");
+    db.execute_batch(sql).expect("the pools can be changed");
+}
+
+const MAKE: &str = "INSERT INTO pool (name, parallel, paused, options, seed) \
+                    VALUES ('mail', 10, 0, '{}', 1)";
+
+#[test]
+fn list_of_a_pool_shows_what_is_in_it() {
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    change_pools(&home, MAKE);
+    let _daemon = home.daemon();
+    let done = home.run(["--pool", "mail", "--name", "n", "--", "true"]);
+    let later = home.run(["--pool", "mail", "--delay", "1h", "--", "true"]);
+    let other = home.run(["--delay", "1h", "--", "true"]);
+    assert_eq!(home.wait(done), 0);
+    let list = |args: &str| {
+        let call = home.sh(format!("retrier list {args} | cut -f1 | tr '\\n' ' '"));
+        call.output().ok().text().trim().to_owned()
+    };
+    assert_eq!(list("--pool mail"), format!("{later} {done}"));
+    assert_eq!(list("--pool mail --state scheduled"), later.to_string());
+    assert_eq!(list("--pool mail --state succeeded"), done.to_string());
+    assert_eq!(list("--pool mail --state failed"), "");
+    assert_eq!(list("--pool mail --state running"), "");
+    assert_eq!(list("--pool mail --name n"), done.to_string());
+    assert_eq!(
+        list("--pool default --state scheduled"),
+        (other.to_string())
+    );
+    assert_eq!(list("--pool hooks"), "");
+}
+
+#[test]
+fn list_names_the_pools_that_there_are() {
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    change_pools(&home, MAKE);
+    let id = home.run(["--no-daemon-start", "--pool", "mail", "--", "true"]);
+    home.retrier(["cancel", &id.to_string()]).output().ok();
+    // Another one of this name can be made, and what ended in the first is still stored.
+    change_pools(&home, "DELETE FROM pool WHERE name = 'mail'");
+    let listed = home.retrier(["list", "--pool", "mail"]).output().ok();
+    assert!(listed.text().starts_with(&format!("{id}\tcanceled\t")));
+    let refused = home.retrier(["list", "--pool", "nail"]).output().exits(2);
+    assert_eq!(refused.text(), "");
+    let error = refused.error_text();
+    assert!(
+        error.contains("nail") && error.contains("default"),
+        "{error}"
+    );
+}
+
+#[test]
+fn list_on_a_terminal_has_a_column_for_pools_when_there_are_some() {
+    if skip(Need::Script) {
+        return;
+    }
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "echo", "usual"]);
+    let list = || {
+        let line = "script -qec 'retrier list' /dev/null </dev/null";
+        home.sh(line).output().ok().text()
+    };
+    let usual = list();
+    assert!(
+        !usual.contains("POOL") && usual.contains("usual"),
+        "{usual}"
+    );
+    change_pools(&home, MAKE);
+    home.run(["--no-daemon-start", "--pool", "mail", "--", "echo", "post"]);
+    let told = list();
+    for part in [
+        "POOL     COMMAND",
+        "mail     echo post",
+        "default  echo usual",
+    ] {
+        assert!(told.contains(part), "{told}");
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::model::{RunId, Status};
 
-use super::values::{count, positive, run_id, status};
+use super::values::{count, pool, positive, run_id, status};
 
 /// Show runs: state, attempts, result
 #[derive(Debug, Args)]
@@ -27,9 +27,11 @@ pub struct StatusArgs {
 
 /// List runs, the newest first
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  retrier list --state failed\n  \
+#[command(
+    after_help = "Examples:\n  retrier list --state failed --pool mail\n  \
     retrier list --json --limit 1000 | jq -r 'select(.failures > 2) | .id'\n\n\
-    In a pipe the fields are separated by tabs: id, state, attempts, due, name, command.")]
+    In a pipe the fields are separated by tabs: id, state, attempts, due, name, command."
+)]
 pub struct ListArgs {
     /// Those in this state alone: scheduled, queued, running, succeeded, failed or canceled
     #[arg(long, value_name = "STATE", value_parser = status)]
@@ -38,6 +40,10 @@ pub struct ListArgs {
     /// Those of this name alone
     #[arg(long, value_name = "TEXT")]
     pub name: Option<String>,
+
+    /// Those in POOL alone; also those that have ended in one that was deleted
+    #[arg(long, value_name = "POOL", value_parser = pool)]
+    pub pool: Option<String>,
 
     /// At most N; 0 is all of them
     #[arg(long, short = 'n', value_name = "N", default_value = "50", value_parser = count)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::cli::out::escape_text;
-use crate::model::{RunRecord, State, Timestamp};
+use crate::model::{RunRecord, State, Timestamp, pool};
 
 use super::Style;
 use super::words::{ago, command, span};
@@ -26,6 +26,7 @@ pub fn table(records: &[RunRecord], now: Timestamp, style: Style, terminal: bool
         }
         return table;
     }
+    let pool_width = pool_width(records);
     let width = crate::sys::terminal::columns().unwrap_or(80).max(40);
     let ids = records
         .iter()
@@ -34,8 +35,11 @@ pub fn table(records: &[RunRecord], now: Timestamp, style: Style, terminal: bool
     let id_width = ids.unwrap_or(2).max(2);
     let _ = writeln!(
         table,
-        "{:>id_width$}  {:<9}  ATTEMPTS  {:<12}  COMMAND",
-        "ID", "STATE", "WHEN"
+        "{:>id_width$}  {:<9}  ATTEMPTS  {:<12}  {}COMMAND",
+        "ID",
+        "STATE",
+        "WHEN",
+        column("POOL", pool_width)
     );
     for record in records {
         let status = record.run.state.status(now);
@@ -44,10 +48,13 @@ pub fn table(records: &[RunRecord], now: Timestamp, style: Style, terminal: bool
             format!("[{}] ", cut(&label, NAME_MAX))
         });
         let text = format!("{name}{}", command(&record.command));
-        let room = width.saturating_sub(id_width + 37).max(20);
+        let pool = column(&record.pool, pool_width);
+        let room = width
+            .saturating_sub(id_width + 37 + pool_width.map_or(0, |width| width + 2))
+            .max(20);
         let _ = writeln!(
             table,
-            "{:>id_width$}  {}{padding}  {:>8}  {:<12}  {}",
+            "{:>id_width$}  {}{padding}  {:>8}  {:<12}  {pool}{}",
             record.id,
             style.status(status),
             record.run.attempts,
@@ -79,6 +86,24 @@ fn cut(text: &str, width: usize) -> String {
     cut.push('…');
     cut
 }
+
+/// The width of the column for pools; none is needed when all are in the usual one. Hooks are
+/// marked as such.
+fn pool_width(records: &[RunRecord]) -> Option<usize> {
+    let told = |record: &&RunRecord| record.pool != pool::DEFAULT && record.parent.is_none();
+    records.iter().find(told)?;
+    let widths = records.iter().map(|record| record.pool.len());
+    widths.max().map(|width| width.clamp(4, POOL_MAX))
+}
+
+fn column(pool: &str, width: Option<usize>) -> String {
+    width.map_or(String::new(), |width| {
+        format!("{:<width$}  ", cut(pool, width))
+    })
+}
+
+/// So much is shown of a pool's name.
+const POOL_MAX: usize = 16;
 
 /// A name is cut on a terminal, so that something of the command is seen.
 const NAME_MAX: usize = 20;

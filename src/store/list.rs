@@ -1,0 +1,283 @@
+//! Listing runs, the newest first, at a cost that grows with what is listed and not with what is
+//! stored: each filter has an index that holds its runs in the order of their ids. Start reading at
+//! [`Reader::list`].
+
+use rusqlite::types::Value;
+use rusqlite::{params, params_from_iter};
+
+use crate::model::{RunId, RunRecord, Status, Timestamp};
+
+use super::error::StoreError;
+use super::read::Reader;
+
+/// Which runs to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Those in this state alone.
+    pub status: Option<Status>,
+    /// Those of this name alone.
+    pub name: Option<String>,
+    /// Those in this pool alone.
+    pub pool: Option<String>,
+    /// At most this many, the newest first.
+    pub limit: u32,
+}
+
+/// Whether a run that nobody has seen to be due is, cannot stand in an index, because time passes.
+/// So those runs are kept in blocks of ids, each with its due times in order, and a block without
+/// a run that is looked for costs one look. See `run_block`.
+const BLOCK_BELOW: &str = "SELECT max(id / 1024) FROM run INDEXED BY run_block \
+     WHERE stage = 'scheduled' AND id / 1024 < ?1";
+
+const DUE_IN_BLOCK: &str = "SELECT id FROM run INDEXED BY run_block \
+     WHERE stage = 'scheduled' AND id / 1024 = ?1 AND due_at <= ?2";
+
+const NOT_DUE_IN_BLOCK: &str = "SELECT id FROM run INDEXED BY run_block \
+     WHERE stage = 'scheduled' AND id / 1024 = ?1 AND due_at > ?2";
+
+const OF_POOL: &str = "SELECT 1 FROM run INDEXED BY run_pool WHERE pool = ?1 LIMIT 1";
+
+/// A walk over an index, from the highest id down.
+struct Walk {
+    /// `run`, and the index to be used.
+    over: &'static str,
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Walk {
+    fn over(over: &'static str, condition: &str) -> Self {
+        Self {
+            over,
+            conditions: vec![condition.to_owned()],
+            values: Vec::new(),
+        }
+    }
+
+    /// Only where `column` is `value`.
+    fn having(mut self, column: &str, value: &str) -> Self {
+        self.values.push(value.to_owned().into());
+        self.conditions
+            .push(format!("{column} = ?{}", self.values.len()));
+        self
+    }
+
+    /// Only what is in state `status` at `now`.
+    fn in_state(mut self, status: Status, now: Timestamp) -> Self {
+        if matches!(status, Status::Scheduled | Status::Queued) {
+            self.values.push(now.millis().into());
+        }
+        let now = self.values.len();
+        self.conditions.push(match status {
+            Status::Scheduled => format!(
+                "state = 'waiting' AND (stage IS NULL OR (stage = 'scheduled' AND due_at > ?{now}))"
+            ),
+            Status::Queued => format!(
+                "(stage = 'ready' OR stage = 'locked' OR (stage = 'scheduled' AND due_at <= ?{now}))"
+            ),
+            Status::Running | Status::Succeeded | Status::Failed | Status::Canceled => {
+                format!("state = '{}'", status.word())
+            }
+        });
+        self
+    }
+
+    fn sql(&self) -> String {
+        format!(
+            "SELECT id FROM run {} WHERE {} ORDER BY id DESC LIMIT ?{}",
+            self.over,
+            self.conditions.join(" AND "),
+            self.values.len() + 1
+        )
+    }
+}
+
+/// The walks whose runs together are those that pass `filter`; none when the state alone says
+/// which, and waiting runs are looked for.
+fn walk(filter: &Filter, now: Timestamp) -> Option<Walk> {
+    let walk = match (&filter.name, &filter.pool, filter.status) {
+        (Some(name), _, Some(Status::Failed)) => {
+            let failed = "state = 'failed' AND name IS NOT NULL";
+            Walk::over("INDEXED BY run_failed", failed).having("name", name)
+        }
+        (Some(name), _, _) => {
+            Walk::over("INDEXED BY run_name", "name IS NOT NULL").having("name", name)
+        }
+        (None, _, Some(Status::Running)) => {
+            Walk::over("INDEXED BY run_open", "open_attempt IS NOT NULL AND id > 0")
+        }
+        (None, Some(_), Some(Status::Scheduled | Status::Queued)) => {
+            Walk::over("INDEXED BY run_pending", "finished_at IS NULL")
+        }
+        (None, Some(_), None | Some(Status::Succeeded)) => Walk::over("INDEXED BY run_pool", "1"),
+        (None, _, Some(Status::Succeeded | Status::Failed | Status::Canceled)) => {
+            Walk::over("INDEXED BY run_ended", "finished_at IS NOT NULL")
+        }
+        (None, None, Some(Status::Scheduled | Status::Queued)) => return None,
+        (None, None, None) => Walk::over("NOT INDEXED", "id > 0"),
+    };
+    let walk = match &filter.pool {
+        Some(pool) => walk.having("pool", pool),
+        None => walk,
+    };
+    Some(match filter.status {
+        Some(status) => walk.in_state(status, now),
+        None => walk,
+    })
+}
+
+/// Those that wait and of which the state is known without the time.
+fn waiting(status: Status) -> Vec<Walk> {
+    let over = "INDEXED BY run_stage";
+    match status {
+        Status::Scheduled => vec![Walk::over(
+            "INDEXED BY run_held",
+            "state = 'waiting' AND due_at IS NULL AND id > 0",
+        )],
+        Status::Queued => vec![
+            Walk::over(over, "stage = 'ready'"),
+            Walk::over(over, "stage = 'locked'"),
+        ],
+        Status::Running | Status::Succeeded | Status::Failed | Status::Canceled => Vec::new(),
+    }
+}
+
+impl Reader<'_> {
+    /// The runs that pass `filter` at time `now`, newest first. To be called within one moment.
+    pub fn list(&self, filter: &Filter, now: Timestamp) -> Result<Vec<RunRecord>, StoreError> {
+        let ids = self.list_ids(filter, now)?;
+        ids.into_iter().map(|id| self.record(id)).collect()
+    }
+
+    /// Is a run stored whose pool is or was `name`?
+    pub fn has_run_of_pool(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(!self.rows(OF_POOL, [name], |_| Ok(()))?.is_empty())
+    }
+
+    fn list_ids(&self, filter: &Filter, now: Timestamp) -> Result<Vec<RunId>, StoreError> {
+        if let Some(walk) = walk(filter, now) {
+            return self.follow(&walk, filter.limit);
+        }
+        let status = filter.status.unwrap_or(Status::Queued);
+        let mut ids = self.of_blocks(status, now, filter.limit)?;
+        for walk in waiting(status) {
+            ids.extend(self.follow(&walk, filter.limit)?);
+        }
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.truncate(filter.limit as usize);
+        Ok(ids)
+    }
+
+    fn follow(&self, walk: &Walk, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        let limit = Value::from(i64::from(limit));
+        let values = walk.values.iter().chain([&limit]);
+        self.rows(&walk.sql(), params_from_iter(values), |row| {
+            row.get(0).map(RunId)
+        })
+    }
+
+    /// The newest runs that nobody has seen to be due, and that are, or are not.
+    fn of_blocks(
+        &self,
+        status: Status,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunId>, StoreError> {
+        let of_block = match status {
+            Status::Queued => DUE_IN_BLOCK,
+            Status::Scheduled => NOT_DUE_IN_BLOCK,
+            Status::Running | Status::Succeeded | Status::Failed | Status::Canceled => {
+                return Ok(Vec::new());
+            }
+        };
+        let mut ids = Vec::new();
+        let mut below = i64::MAX;
+        while ids.len() < limit as usize {
+            let blocks: Vec<Option<i64>> = self.rows(BLOCK_BELOW, [below], |row| row.get(0))?;
+            let Some(block) = blocks.into_iter().next().flatten() else {
+                break;
+            };
+            ids.extend(self.rows(of_block, params![block, now.millis()], |row| {
+                row.get(0).map(RunId)
+            })?);
+            below = block;
+        }
+        Ok(ids)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::assert_plan;
+
+    const NOW: Timestamp = Timestamp::from_millis(0);
+
+    /// The plan of each walk over an index must hold the part that belongs to it.
+    #[test]
+    fn every_filter_walks_an_index_in_the_order_of_ids() {
+        for (name, pool, status, part) in [
+            (None, None, None, "INTEGER PRIMARY KEY (rowid>?)"),
+            (None, None, Some(Status::Running), "run_open (id>?)"),
+            (None, None, Some(Status::Succeeded), "run_ended (state=?)"),
+            (None, None, Some(Status::Failed), "run_ended (state=?)"),
+            (None, None, Some(Status::Canceled), "run_ended (state=?)"),
+            (None, Some("p"), None, "run_pool (pool=?)"),
+            (
+                None,
+                Some("p"),
+                Some(Status::Scheduled),
+                "run_pending (pool=?)",
+            ),
+            (
+                None,
+                Some("p"),
+                Some(Status::Queued),
+                "run_pending (pool=?)",
+            ),
+            (None, Some("p"), Some(Status::Running), "run_open (id>?)"),
+            (
+                None,
+                Some("p"),
+                Some(Status::Succeeded),
+                "run_pool (pool=?)",
+            ),
+            (None, Some("p"), Some(Status::Failed), "run_ended (state=?)"),
+            (Some("n"), None, None, "run_name (name=?)"),
+            (Some("n"), None, Some(Status::Failed), "run_failed (name=?)"),
+            (
+                Some("n"),
+                Some("p"),
+                Some(Status::Queued),
+                "run_name (name=?)",
+            ),
+        ] {
+            let filter = Filter {
+                status,
+                name: name.map(str::to_owned),
+                pool: pool.map(str::to_owned),
+                limit: 1,
+            };
+            let walk = walk(&filter, NOW).expect("it is one walk");
+            assert_plan(&walk.sql(), part);
+        }
+    }
+
+    #[test]
+    fn waiting_runs_are_found_by_their_stage_and_their_block() {
+        for status in Status::ALL {
+            for walk in waiting(status) {
+                let part = match status {
+                    Status::Scheduled => "run_held (id>?)",
+                    _ => "run_stage (stage=?)",
+                };
+                assert_plan(&walk.sql(), part);
+            }
+        }
+        assert_plan(BLOCK_BELOW, "COVERING INDEX run_block (<expr><?)");
+        for sql in [DUE_IN_BLOCK, NOT_DUE_IN_BLOCK] {
+            assert_plan(sql, "COVERING INDEX run_block (<expr>=? AND due_at");
+        }
+        assert_plan(OF_POOL, "COVERING INDEX run_pool (pool=?)");
+    }
+}

@@ -7,7 +7,7 @@ use crate::store::{Facts, Folder, Launch, Pass, Reader, StoreError};
 use crate::sys::failpoint;
 use crate::sys::files::room;
 
-use super::pass::Effects;
+use super::pass::{Effects, SHIMS_MAX};
 use super::pools::{Open, Pools};
 use super::settle::Settled;
 use super::slots::{Key, Slots};
@@ -81,7 +81,7 @@ impl Claims<'_> {
                 return Ok(());
             }
             let Some(slot) = shims.next() else {
-                effects.shims_missing = pools.wanted(left);
+                effects.shims_missing = pools.wanted(left, SHIMS_MAX);
                 return Ok(());
             };
             let pool = open.head.pool.clone();

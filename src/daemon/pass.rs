@@ -22,7 +22,7 @@ use super::slots::Duty;
 const ROWS_MAX: usize = 1000;
 
 /// How many shims are started in a row, before the loop looks at what else there is.
-const SHIMS_MAX: usize = 64;
+pub(super) const SHIMS_MAX: usize = 64;
 
 /// What follows the commit.
 #[derive(Default)]

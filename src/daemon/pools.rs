@@ -19,6 +19,8 @@ pub(super) struct Pools {
     later: Vec<String>,
     /// Pools that hold their runs back until a time.
     limited: BTreeMap<String, Timestamp>,
+    /// The same, by their times.
+    limits: BTreeSet<(Timestamp, String)>,
     /// Pools that can start something.
     open: BTreeMap<String, Open>,
     /// The heads of these pools, who starts first in front.
@@ -53,8 +55,8 @@ impl Pools {
             self.changed.extend(self.open.keys().cloned());
             self.settings = Some(settings);
         }
-        let over = self.limited.iter().filter(|(_, until)| **until <= now);
-        self.changed.extend(over.map(|(pool, _)| pool.clone()));
+        let over = self.limits.iter().take_while(|(until, _)| *until <= now);
+        self.changed.extend(over.map(|(_, pool)| pool.clone()));
         for pool in std::mem::take(&mut self.changed) {
             self.look_at(read, pool, now)?;
         }
@@ -68,7 +70,9 @@ impl Pools {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.pass_over(&pool);
-        self.limited.remove(&pool);
+        if let Some(until) = self.limited.remove(&pool) {
+            self.limits.remove(&(until, pool.clone()));
+        }
         let Some(record) = read.pool(&pool)? else {
             return Ok(());
         };
@@ -89,6 +93,7 @@ impl Pools {
                     probe_at: Some(until),
                 },
             ) => {
+                self.limits.insert((until, pool.clone()));
                 self.limited.insert(pool, until);
             }
             // Whatever changes that has it looked at again: an ending, a setting.
@@ -120,20 +125,28 @@ impl Pools {
         self.open.get(pool)
     }
 
-    /// How many attempts could be started now if there were a shim for each; `slots` are left for
-    /// others than hooks.
-    pub(super) fn wanted(&self, slots: usize) -> usize {
-        let wants = |open: &Open| open.record.gauge.ready.min(u64::from(open.room.starts));
-        let sum = |hooks: bool| {
-            let pools = self.open.values();
-            let some = pools.filter(|open| (open.head.pool == pool::HOOKS) == hooks);
-            usize::try_from(some.map(wants).sum::<u64>()).unwrap_or(usize::MAX)
+    /// How many attempts could be started now if there were a shim for each, up to `most`; `slots`
+    /// are left for others than hooks.
+    pub(super) fn wanted(&self, slots: usize, most: usize) -> usize {
+        let wants = |open: &Open| {
+            let wants = open.record.gauge.ready.min(u64::from(open.room.starts));
+            usize::try_from(wants).unwrap_or(usize::MAX)
         };
-        sum(true).saturating_add(sum(false).min(slots))
+        let hooks = self.open.get(pool::HOOKS).map_or(0, wants);
+        let mut others = 0;
+        for (pool, open) in &self.open {
+            if others >= slots.min(most) {
+                break;
+            }
+            if pool != pool::HOOKS {
+                others = wants(open).saturating_add(others);
+            }
+        }
+        hooks.saturating_add(others.min(slots)).min(most)
     }
 
     /// When a pool may start something again that cannot now.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.limited.values().min().copied()
+        self.limits.first().map(|(until, _)| *until)
     }
 }

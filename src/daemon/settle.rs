@@ -101,9 +101,9 @@ pub fn outlived(
         }
     };
     let Key { run, attempt } = finding.key;
-    let open = pass.read().open_attempts()?.into_iter().find(|open| {
+    let open = pass.read().open_attempt(run)?.filter(|open| {
         let is_near = open.shim.boot_id == world.boot_id && open.shim.pid_ns == world.pid_ns;
-        open.canceled && is_near && (open.run, open.attempt) == (run, attempt)
+        open.canceled && is_near && open.attempt == attempt
     });
     Ok(open.map(|open| (open, ending.clone())))
 }

@@ -20,6 +20,7 @@ mod decisions;
 mod events;
 mod explain;
 mod faults;
+mod flat;
 mod gates;
 mod generated;
 mod harness;

@@ -13,9 +13,11 @@
 //!
 //! Nothing here may outlive a test: every child has a guard, every wait a limit, and no process is ever ended by name.
 
+mod backlog;
 mod call;
 mod clock;
 mod daemon;
+mod desk;
 mod disk;
 mod gauge;
 mod generated;
@@ -26,12 +28,15 @@ mod journal;
 pub mod needs;
 mod processes;
 mod seed;
+mod steps;
 mod store;
 mod wait;
 
+pub use backlog::Backlog;
 pub use call::{Call, Output, Running};
 pub use clock::FakeClock;
 pub use daemon::Daemon;
+pub use desk::Desk;
 pub use disk::Disk;
 pub use gauge::{assert_gauges, gauge_faults};
 pub use generated::assert_generated;
@@ -41,5 +46,6 @@ pub use journal::{Entry, Journal, Mark};
 pub use needs::{Need, skip};
 pub use processes::Process;
 pub use seed::seeded;
+pub use steps::Steps;
 pub use store::store_many;
 pub use wait::{Limit, holds_within, wait_until, wall_ns};

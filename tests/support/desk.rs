@@ -1,0 +1,163 @@
+//! What the client and the daemon's pass do with the store, one step at a time, so that the cost of
+//! each can be seen by itself. The order of the steps of a pass is that of `daemon::pass`.
+
+use std::path::Path;
+
+use retrier::model::{
+    Environment, Event, Key, Outcome, Policy, RunId, Spec, Start, Timestamp, next,
+};
+use retrier::store::{Access, Facts, Filter, Folder, Pass, Removed, Store, StoreError};
+use retrier::sys::identity::{ProcessIdentity, World};
+
+/// More than a pass does at once.
+const MANY: usize = 1000;
+
+/// An open database, and somebody who works with it.
+pub struct Desk {
+    pub store: Store,
+    shim: ProcessIdentity,
+}
+
+impl Desk {
+    /// Opens the database at `path`; makes it when it is not there.
+    pub fn open(path: &Path) -> Self {
+        let opened = Store::open(&Folder::of(path), Access::Create);
+        let world = World::current().expect("/proc is there");
+        Self {
+            store: opened
+                .expect("it can be opened")
+                .expect("it was to be made"),
+            shim: world
+                .identify(std::process::id() as i32)
+                .expect("this process lives"),
+        }
+    }
+
+    /// A run that is due, with an input of its own, that has a key of its own too if `key` is given.
+    pub fn spec(input: u64) -> Spec {
+        Spec {
+            command: vec![b"true".to_vec()],
+            cwd: b"/".to_vec(),
+            environment: Environment(b"A=1\0".to_vec()),
+            umask: 0o022,
+            stdin: Some(input.to_string().into_bytes()),
+            name: Some("name".to_owned()),
+            policy: Policy::default(),
+            start: Start::Now,
+            on_complete: None,
+            key: Some(Key {
+                text: format!("key {input}"),
+                once: true,
+            }),
+            priority: 0,
+            pool: "default".to_owned(),
+            lock: None,
+        }
+    }
+
+    pub fn submit(&mut self, spec: &Spec, now: Timestamp) -> RunId {
+        self.store.submit(spec, now).expect("it is stored").id
+    }
+
+    /// What every pass looks at.
+    fn pass(&mut self, now: Timestamp, act: impl FnOnce(&Pass<'_>) -> Result<(), StoreError>) {
+        let pass = self.store.begin().expect("nobody else writes");
+        let done = act(&pass).and_then(|()| {
+            let read = pass.read();
+            read.past_deadline(now, MANY)?;
+            read.closing()?;
+            read.next_due()?;
+            read.next_deadline()?;
+            read.is_idle()?;
+            read.oldest_ending()?;
+            pass.commit()
+        });
+        done.expect("a pass can be made");
+    }
+
+    /// Moves all on that is due; locks find their owners.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.pass(now, |pass| {
+            pass.promote(now, MANY)?;
+            pass.hand_locks_on(MANY).map(drop)
+        });
+    }
+
+    /// Claims the head of `pool`, with all that leads to it.
+    pub fn claim(&mut self, pool: &str, now: Timestamp) -> RunId {
+        let shim = self.shim.clone();
+        let mut claimed = None;
+        self.pass(now, |pass| {
+            pass.promote(now, MANY)?;
+            pass.hand_locks_on(MANY)?;
+            let read = pass.read();
+            read.gauge()?;
+            read.pools_changed()?;
+            let record = read.pool(pool)?.expect("there is such a pool");
+            let head = read.head(pool, false)?.expect("there is a ready run");
+            let run = read.run(head.run)?;
+            let start = next(&run, &Event::Start { at: now }).expect("it is due");
+            let facts = Facts::Claim {
+                file: "1-1",
+                shim: &shim,
+            };
+            assert!(pass.apply(head.run, &run, &start, now, facts)?);
+            let gate = record.pool.after_start(&record.gate, head.run, now);
+            pass.set_gate(pool, &gate)?;
+            read.launch(head.run)?;
+            read.head(pool, true)?;
+            claimed = Some(head.run);
+            Ok(())
+        });
+        claimed.expect("one was claimed")
+    }
+
+    /// Ends the open attempt of run `id`, and hands on what it has held.
+    pub fn settle(&mut self, id: RunId, code: u8, now: Timestamp) {
+        self.pass(now, |pass| {
+            let run = pass.read().run(id)?;
+            let attempt = run.state.open_attempt().expect("it runs");
+            pass.note_pid(id, attempt, 1, now)?;
+            pass.read().open_attempt(id)?;
+            pass.read().started_in(id, attempt)?;
+            let ended = Event::Ended {
+                at: now,
+                attempt,
+                outcome: Outcome::Exit { code },
+                testimony: Box::default(),
+            };
+            let end = next(&run, &ended).expect("its attempt is open");
+            assert!(pass.apply(id, &run, &end, now, Facts::None)?);
+            pass.hand_locks_on(MANY).map(drop)
+        });
+    }
+
+    pub fn cancel(&mut self, id: RunId, now: Timestamp) {
+        self.pass(now, |pass| {
+            let run = pass.read().run(id)?;
+            let cancel = next(&run, &Event::Cancel { at: now }).expect("it has not ended");
+            assert!(pass.apply(id, &run, &cancel, now, Facts::None)?);
+            Ok(())
+        });
+    }
+
+    pub fn forget(&mut self, id: RunId) {
+        let forgotten = self.store.forget(|pass| pass.remove(id));
+        assert_eq!(forgotten.expect("it can be forgotten"), Removed::Done);
+    }
+
+    /// What `retrier status` reads.
+    pub fn status(&self, id: RunId) {
+        let looked = self.store.at_once(|read| {
+            read.page(id)?;
+            read.cause(id)
+        });
+        looked.expect("it is stored");
+    }
+
+    /// What `retrier list` reads; gives how many there are.
+    pub fn list(&self, filter: &Filter, now: Timestamp) -> usize {
+        let listed = self.store.at_once(|read| read.list(filter, now));
+        listed.expect("a database can be listed").len()
+    }
+}

@@ -4,22 +4,26 @@ use anyhow::bail;
 
 use crate::clock;
 use crate::model::{Event, HookChange, Refusal, Run, RunId, Timestamp, Transition, next};
-use crate::store::{Facts, Store, StoreError};
+use crate::store::{Among, Facts, Pass, Store, StoreError};
 use crate::sys::failpoint;
 
 use super::args::CancelArgs;
 use super::client::Client;
 use super::failure::{Failure, code, first_of};
-use super::out;
+use super::many::{STEP_MAX, Step, Steps};
+use super::{many, out};
 
-/// Cancels runs.
+/// Cancels the runs that are named, or all that have not ended.
 pub fn cancel(client: &Client, args: &CancelArgs) -> anyhow::Result<u8> {
     let mut store = client.existing()?;
+    if args.all {
+        return all(client, store.as_mut(), args);
+    }
     let mut codes = Vec::new();
-    for id in &args.ids {
+    for id in many::ids(client, store.as_ref(), &args.runs)? {
         let canceled = match &mut store {
-            Some(store) => one(client, store, *id).map(|canceled| tell(*id, canceled)),
-            None => Err(client.no_run(*id).into()),
+            Some(store) => one(client, store, id).map(|canceled| tell(id, canceled)),
+            None => Err(client.no_run(id).into()),
         };
         codes.push(canceled.unwrap_or_else(out::failure));
     }
@@ -52,7 +56,15 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     let mut ring = client.ring();
     ring.mark_changed(&[id]);
     let now = clock::now();
-    let transition = match store.with_reserve(|store| commit(store, id, now))? {
+    let written = store.with_reserve(|store| {
+        let pass = store.begin()?;
+        let written = write(&pass, id, now)?;
+        if written.is_ok() {
+            commit(pass)?;
+        }
+        Ok(written)
+    })?;
+    let transition = match written {
         Ok(transition) => transition,
         Err((Refusal::AlreadyCanceled, run)) => {
             // The cancel before this one may not be on the disk yet.
@@ -79,33 +91,139 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     store.sync()?;
     let rung = ring.is_connected();
     drop(ring);
-    let alive = transition.state.open_attempt().is_some();
-    let has_hook = transition.hook != HookChange::None;
-    if alive || has_hook {
+    if leaves_work(&transition) {
         client.ensure_daemon(rung)?;
     }
-    Ok(if alive {
+    Ok(if transition.state.open_attempt().is_some() {
         Canceled::Ending
     } else {
         Canceled::Now
     })
 }
 
-/// Writes the cancel down, or gives the run as it is and why it cannot be canceled.
-fn commit(
-    store: &mut Store,
+/// Is there something left for a daemon to do: an attempt to be ended, or a hook?
+fn leaves_work(transition: &Transition) -> bool {
+    transition.state.open_attempt().is_some() || transition.hook != HookChange::None
+}
+
+/// Writes the cancel into `pass`, or gives the run as it is and why it cannot be canceled.
+fn write(
+    pass: &Pass<'_>,
     id: RunId,
     now: Timestamp,
 ) -> Result<Result<Transition, (Refusal, Run)>, StoreError> {
-    let pass = store.begin()?;
     let run = pass.read().run(id)?;
     let transition = match next(&run, &Event::Cancel { at: now }) {
         Ok(transition) => transition,
         Err(refusal) => return Ok(Err((refusal, run))),
     };
-    pass.apply(id, &run, &transition, now, Facts::None)?;
+    if !pass.apply(id, &run, &transition, now, Facts::None)? {
+        return Ok(Err((Refusal::Stale, run)));
+    }
+    Ok(Ok(transition))
+}
+
+fn commit(pass: Pass<'_>) -> Result<(), StoreError> {
     let reached = failpoint::reach("cancel_before_commit");
     reached.map_err(|error| pass.trouble(error))?;
-    pass.commit()?;
-    Ok(Ok(transition))
+    pass.commit()
+}
+
+/// Cancels all unfinished runs that pass the filters, by ascending id: each that was stored at the
+/// beginning, and that has not ended by itself before its turn comes.
+fn all(client: &Client, store: Option<&mut Store>, args: &CancelArgs) -> anyhow::Result<u8> {
+    let (pool, name) = (args.pool.as_deref(), args.name.as_deref());
+    let among = many::among(store.as_deref(), pool, name, args.state)?;
+    let word = if args.dry_run {
+        "would be canceled"
+    } else {
+        "canceled"
+    };
+    let counted = |count| format!("{} {word}", many::runs(count));
+    let Some(store) = store else {
+        out::note_to_terminal(&counted(0));
+        return Ok(code::DONE);
+    };
+    let mut daemon = Ok(());
+    let steps = many::in_steps(store, counted, |store, between| {
+        if args.dry_run {
+            return show(store, &among, between);
+        }
+        let (step, needs_daemon) = cancel_some(client, store, &among, between)?;
+        // Without a daemon, the cancel of those that wait is still worth something.
+        if let (Some(rung), true) = (needs_daemon, daemon.is_ok()) {
+            daemon = client.ensure_daemon(rung);
+        }
+        Ok(step)
+    })?;
+    match steps {
+        Steps::All(count) => {
+            out::note_to_terminal(&counted(count));
+            daemon.map(|()| code::DONE)
+        }
+        Steps::Interrupted(code) => {
+            daemon.unwrap_or_else(|error| {
+                out::failure(error);
+            });
+            Ok(code)
+        }
+    }
+}
+
+fn show(store: &Store, among: &Among, between: (RunId, RunId)) -> anyhow::Result<Step> {
+    let now = clock::now();
+    let chunk = store.read().unfinished(among, between, STEP_MAX, now)?;
+    many::print(&chunk.ids)?;
+    Ok(Step {
+        done: chunk.ids.len(),
+        last: chunk.last,
+    })
+}
+
+/// Cancels the next ones, durably. Says with it whether a daemon is needed for what follows, and
+/// then whether it was rung.
+fn cancel_some(
+    client: &Client,
+    store: &mut Store,
+    among: &Among,
+    (after, newest): (RunId, RunId),
+) -> anyhow::Result<(Step, Option<bool>)> {
+    let mut ring = client.ring();
+    let now = clock::now();
+    let chunk = store
+        .read()
+        .unfinished(among, (after, newest), STEP_MAX, now)?;
+    let Some(last) = chunk.last.filter(|_| !chunk.ids.is_empty()) else {
+        let last = chunk.last;
+        return Ok((Step { done: 0, last }, None));
+    };
+    ring.mark_changed(&chunk.ids);
+    let canceled = store.with_reserve(|store| {
+        let pass = store.begin()?;
+        // Some may have started or ended meanwhile, and no longer be meant.
+        let now = clock::now();
+        let mut ids = pass
+            .read()
+            .unfinished(among, (after, last), STEP_MAX, now)?
+            .ids;
+        ids.retain(|id| chunk.ids.binary_search(id).is_ok());
+        let mut canceled = Vec::with_capacity(ids.len());
+        for id in ids {
+            canceled.extend(write(&pass, id, now)?.ok());
+        }
+        if !canceled.is_empty() {
+            commit(pass)?;
+        }
+        Ok(canceled)
+    })?;
+    if !canceled.is_empty() {
+        failpoint::reach("cancel_committed")?;
+        store.sync()?;
+    }
+    let needs_daemon = canceled.iter().any(leaves_work);
+    let step = Step {
+        done: canceled.len(),
+        last: Some(last),
+    };
+    Ok((step, needs_daemon.then_some(ring.is_connected())))
 }

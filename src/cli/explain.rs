@@ -6,12 +6,13 @@ use crate::clock;
 use crate::json;
 use crate::model::plan::WAITS_MAX;
 use crate::model::{Budget, Plan, Policy, RunId};
+use crate::store::Store;
 
 use super::args::ExplainArgs;
 use super::client::Client;
 use super::render::Case;
 use super::status::look;
-use super::{out, render};
+use super::{many, out, render};
 
 /// Of the waits that never end so many are shown when all are asked for.
 const ENDLESS_MAX: u32 = 1000;
@@ -21,9 +22,18 @@ pub fn explain(
     client: impl FnOnce() -> anyhow::Result<Client>,
     args: &ExplainArgs,
 ) -> anyhow::Result<u8> {
-    match args.id {
-        Some(id) => run(&client()?, id, args.json),
-        None => policy(&args.retries.policy()?, args),
+    match (args.id, &args.key) {
+        (Some(id), _) => {
+            let client = client()?;
+            let store = client.holding(id)?;
+            run(&client, &store, id, args.json)
+        }
+        (None, Some(key)) => {
+            let client = client()?;
+            let (store, id) = many::with_key(&client, key)?;
+            run(&client, &store, id, args.json)
+        }
+        (None, None) => policy(&args.retries.policy()?, args),
     }
 }
 
@@ -48,9 +58,8 @@ fn policy(policy: &Policy, args: &ExplainArgs) -> anyhow::Result<u8> {
     out::bytes(render::plan_lines(&plan).as_bytes())
 }
 
-fn run(client: &Client, id: RunId, json: bool) -> anyhow::Result<u8> {
-    let store = client.holding(id)?;
-    let (record, attempts, cause) = look(&store, id)?;
+fn run(client: &Client, store: &Store, id: RunId, json: bool) -> anyhow::Result<u8> {
+    let (record, attempts, cause) = look(store, id)?;
     let now = clock::now();
     let held = store.read().held(id, now)?;
     let why = render::why(&Case {

@@ -97,7 +97,7 @@ pub const HELD_HINT: &str = "`retrier daemon stop` ends it; running attempts liv
 impl Failure {
     fn of_store(error: &StoreError) -> Self {
         let code = match error {
-            StoreError::NoRun { .. } => code::NO_RUN,
+            StoreError::NoRun { .. } | StoreError::NoKey { .. } => code::NO_RUN,
             StoreError::Unknown { .. } => code::UNKNOWN,
             StoreError::NoPool { .. } => code::USAGE,
             StoreError::NotOurs { .. }

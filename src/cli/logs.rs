@@ -2,21 +2,21 @@
 
 use anyhow::bail;
 
-use crate::model::AttemptNumber;
-use crate::store::Stream;
+use crate::model::{AttemptNumber, RunId};
+use crate::store::{Store, Stream};
 
 use super::args::LogsArgs;
 use super::client::Client;
 use super::failure::code;
-use super::out;
 use super::progress::TICK;
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
+use super::{many, out};
 
 /// Prints the output of one attempt, or follows the run until it ends.
 pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
-    let store = client.holding(args.id)?;
-    let run = store.read().run(args.id)?;
+    let (store, id) = many::one(client, &args.run)?;
+    let run = store.read().run(id)?;
     let streams: &[(Stream, Stream)] = match (args.stdout, args.stderr) {
         (true, _) => &[(Stream::Stdout, Stream::Stdout)],
         (false, true) => &[(Stream::Stderr, Stream::Stdout)],
@@ -26,21 +26,15 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
         ],
     };
     if args.follow {
-        let tail = Tail::new(&client.folder, args.id, run.attempts, streams);
-        return follow(client, args, tail);
+        let tail = Tail::new(&client.folder, id, run.attempts, streams);
+        return follow(client, &store, id, tail);
     }
     let number = args.attempt.unwrap_or(run.attempts);
     if number > run.attempts {
-        bail!(
-            "run {} has {} attempts, not {number}",
-            args.id,
-            run.attempts
-        );
+        bail!("run {id} has {} attempts, not {number}", run.attempts);
     }
     for (stream, to) in streams {
-        let path = client
-            .folder
-            .output(args.id, AttemptNumber(number), *stream);
+        let path = client.folder.output(id, AttemptNumber(number), *stream);
         match to {
             Stream::Stdout => out::file_to_stdout(&path)?,
             Stream::Stderr => out::file_to_stderr(&path)?,
@@ -49,15 +43,14 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
     Ok(code::DONE)
 }
 
-fn follow(client: &Client, args: &LogsArgs, mut tail: Tail) -> anyhow::Result<u8> {
-    let store = client.holding(args.id)?;
+fn follow(client: &Client, store: &Store, id: RunId, mut tail: Tail) -> anyhow::Result<u8> {
     let mut waiting = Waiting::new(client, None, false)?;
-    if !store.read().run(args.id)?.state.is_final() && !client.is_served() {
+    if !store.read().run(id)?.state.is_final() && !client.is_served() {
         out::note("no daemon runs, `retrier daemon --detach` starts one");
     }
     loop {
-        let woken = waiting.next(&store, &[args.id], Some(TICK))?;
-        tail.pump(store.read().run(args.id)?.attempts)?;
+        let woken = waiting.next(store, &[id], Some(TICK))?;
+        tail.pump(store.read().run(id)?.attempts)?;
         match woken {
             Woken::Tick => {}
             Woken::Ended(_) | Woken::TimedOut => return Ok(code::DONE),

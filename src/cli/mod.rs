@@ -15,6 +15,7 @@ mod failure;
 pub mod generate;
 mod list;
 mod logs;
+mod many;
 mod out;
 mod progress;
 mod prometheus;

@@ -1,25 +1,22 @@
 //! `retrier retry`: failed and canceled runs begin anew, one that waits is due now.
 
+mod all;
+
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use anyhow::Context;
-
 use crate::clock;
 use crate::model::{Event, Refusal, Run, RunId, State, Timestamp, Transition, next};
-use crate::store::{Facts, Obstacle, Pass, Store, StoreError};
+use crate::store::{Facts, Obstacle, Pass, Reader, Store, StoreError};
 use crate::sys::failpoint;
 use crate::sys::poll::wait_readable;
-use crate::sys::signal::{SIGHUP, SIGINT, SIGTERM, Signals, is_ignored};
+use crate::sys::signal::Signals;
 
 use super::args::RetryArgs;
 use super::client::Client;
 use super::failure::{Failure, code, first_of};
-use super::{out, render};
-
-/// So many runs are retried in one transaction at the most, so that others get their turn.
-const BATCH_MAX: usize = 1000;
+use super::{many, out, render};
 
 /// How often it is looked whether an attempt has been ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -29,15 +26,16 @@ const ENSURE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Retries the runs that are named, or all that have failed.
 pub fn retry(client: &Client, args: &RetryArgs) -> anyhow::Result<u8> {
-    match client.existing()? {
-        Some(mut store) if args.all_failed => all_failed(client, &mut store, args),
-        Some(mut store) => named(client, &mut store, args),
+    let mut store = client.existing()?;
+    if args.all_failed {
+        return all::all_failed(client, store.as_mut(), args);
+    }
+    let ids = many::ids(client, store.as_ref(), &args.runs)?;
+    match &mut store {
+        Some(store) => named(client, store, &ids, args.delay),
         None => {
-            if args.all_failed {
-                out::note_to_terminal(&counted(0));
-            }
-            let missing = args.ids.iter().map(|id| client.no_run(*id).into());
-            Ok(first_of(&missing.map(out::failure).collect::<Vec<_>>()))
+            let codes = ids.iter().map(|id| out::failure(client.no_run(*id).into()));
+            Ok(first_of(&codes.collect::<Vec<_>>()))
         }
     }
 }
@@ -52,12 +50,12 @@ enum Answer {
     Closing(RunId),
 }
 
-fn named(client: &Client, store: &mut Store, args: &RetryArgs) -> anyhow::Result<u8> {
+fn named(client: &Client, store: &mut Store, ids: &[RunId], delay: Duration) -> anyhow::Result<u8> {
     let mut codes = Vec::new();
     let mut closing = Vec::new();
     let mut seen = BTreeSet::new();
-    for id in args.ids.iter().filter(|id| seen.insert(**id)) {
-        match one(client, store, *id, args.delay) {
+    for id in ids.iter().filter(|id| seen.insert(**id)) {
+        match one(client, store, *id, delay) {
             Ok(Some(whose)) => closing.push((*id, whose)),
             Ok(None) => {}
             Err(error) => codes.push(out::failure(error)),
@@ -70,7 +68,7 @@ fn named(client: &Client, store: &mut Store, args: &RetryArgs) -> anyhow::Result
             Some(patience) => patience,
             none => none.insert(Patience::new()?),
         };
-        match patience.retry(client, store, (id, whose), args.delay) {
+        match patience.retry(client, store, (id, whose), delay) {
             Ok(None) => {}
             Ok(Some(signal)) => {
                 for (id, _) in &closing[n..] {
@@ -122,30 +120,52 @@ fn one(
 
 /// Writes the retry of run `id` into `pass`, if it can be retried.
 fn ask(pass: &Pass<'_>, id: RunId, at: Timestamp, delay: Duration) -> Result<Answer, StoreError> {
-    let run = pass.read().run(id)?;
-    let transition = match next(&run, &Event::Retry { at, delay }) {
-        Ok(transition) => transition,
-        Err(Refusal::Closing) => return Ok(Answer::Closing(id)),
-        Err(refusal) => return Ok(Answer::Refused(refused(id, &run, refusal, at))),
+    let (run, transition) = match judge(pass.read(), id, at, delay)? {
+        Ok(judged) => judged,
+        Err(answer) => return Ok(answer),
     };
-    if run.state.is_final() {
-        match pass.read().obstacle(id)? {
-            Some(Obstacle::Parent(parent)) => return Ok(Answer::Closing(parent)),
-            Some(Obstacle::Key { key, holder }) => {
-                let key = out::escape_text(&key);
-                let message = format!("run {id} has the key \"{key}\", which run {holder} holds");
-                let hint = format!("once run {holder} has ended, run {id} can be retried");
-                return Ok(Answer::Refused(
-                    Failure::new(code::STATE, message).hint(hint),
-                ));
-            }
-            None => {}
-        }
-    }
     if !pass.apply(id, &run, &transition, at, Facts::None)? {
         return Ok(Answer::Refused(refused(id, &run, Refusal::Stale, at)));
     }
     Ok(Answer::Retried(transition))
+}
+
+/// How run `id` would be retried, or why it cannot be.
+fn judge(
+    read: Reader<'_>,
+    id: RunId,
+    at: Timestamp,
+    delay: Duration,
+) -> Result<Result<(Run, Transition), Answer>, StoreError> {
+    let run = read.run(id)?;
+    let transition = match next(&run, &Event::Retry { at, delay }) {
+        Ok(transition) => transition,
+        Err(Refusal::Closing) => return Ok(Err(Answer::Closing(id))),
+        Err(refusal) => return Ok(Err(Answer::Refused(refused(id, &run, refusal, at)))),
+    };
+    let obstacle = if run.state.is_final() {
+        read.obstacle(id)?
+    } else {
+        None
+    };
+    Ok(match obstacle {
+        Some(Obstacle::Parent(parent)) => Err(Answer::Closing(parent)),
+        Some(Obstacle::Key { key, holder }) => Err(Answer::Refused(held_key(id, &key, holder))),
+        Some(Obstacle::Pool(pool)) => Err(Answer::Refused(lost_pool(id, &pool))),
+        None => Ok((run, transition)),
+    })
+}
+
+fn held_key(id: RunId, key: &str, holder: RunId) -> Failure {
+    let key = out::escape_text(key);
+    let message = format!("run {id} has the key \"{key}\", which run {holder} holds");
+    let hint = format!("once run {holder} has ended, run {id} can be retried");
+    Failure::new(code::STATE, message).hint(hint)
+}
+
+fn lost_pool(id: RunId, pool: &str) -> Failure {
+    let message = format!("run {id} belongs to the pool {pool}, which is gone");
+    Failure::new(code::STATE, message).hint(format!("`retrier pool set {pool}` makes it anew"))
 }
 
 /// Why run `id` cannot be retried, in words.
@@ -193,13 +213,8 @@ struct Patience {
 
 impl Patience {
     fn new() -> anyhow::Result<Self> {
-        // What the caller has told us to ignore (nohup) stays ignored.
-        let numbers = [SIGINT, SIGTERM, SIGHUP]
-            .into_iter()
-            .filter(|number| !is_ignored(*number));
-        let signals = Signals::catch(&numbers.collect::<Vec<_>>());
         Ok(Self {
-            signals: signals.context("signals")?,
+            signals: many::interrupts()?,
         })
     }
 
@@ -253,88 +268,4 @@ impl Patience {
             }
         }
     }
-}
-
-/// Retries all runs that have failed, by ascending id: each once, whatever becomes of it
-/// meanwhile, and none that was stored after the beginning.
-fn all_failed(client: &Client, store: &mut Store, args: &RetryArgs) -> anyhow::Result<u8> {
-    let mut after = RunId(0);
-    let last = store.read().newest()?.unwrap_or(after);
-    let mut retried = 0;
-    let mut codes = Vec::new();
-    loop {
-        let ring = client.ring();
-        let now = clock::now();
-        let done = store.with_room(|store| batch(store, args, (after, last), now));
-        let batch = match done {
-            Ok(batch) => batch,
-            Err(error) => {
-                // Those of the batches before are.
-                if retried > 0 {
-                    out::note(&counted(retried));
-                }
-                return Err(error.into());
-            }
-        };
-        if batch.retried > 0 {
-            follow_up(client, store, ring.is_connected())?;
-        } else {
-            // What is said of a run may have been committed a moment ago.
-            store.sync()?;
-        }
-        retried += batch.retried;
-        let refused = batch.refused.into_iter();
-        codes.extend(refused.map(|why| out::failure(why.into())));
-        match batch.last {
-            Some(id) => after = id,
-            None => break,
-        }
-    }
-    out::note_to_terminal(&counted(retried));
-    Ok(first_of(&codes))
-}
-
-fn counted(retried: usize) -> String {
-    match retried {
-        0 => "no run is retried".to_owned(),
-        1 => "1 run is retried".to_owned(),
-        many => format!("{many} runs are retried"),
-    }
-}
-
-/// What one transaction did.
-struct Batch {
-    retried: usize,
-    refused: Vec<Failure>,
-    /// The last run that it looked at.
-    last: Option<RunId>,
-}
-
-fn batch(
-    store: &mut Store,
-    args: &RetryArgs,
-    between: (RunId, RunId),
-    now: Timestamp,
-) -> Result<Batch, StoreError> {
-    let pass = store.begin()?;
-    let ids = pass
-        .read()
-        .failed(args.name.as_deref(), between, BATCH_MAX)?;
-    let mut batch = Batch {
-        retried: 0,
-        refused: Vec::new(),
-        last: ids.last().copied(),
-    };
-    for id in ids {
-        match ask(&pass, id, now, args.delay)? {
-            Answer::Retried(_) => batch.retried += 1,
-            Answer::Refused(failure) => batch.refused.push(failure),
-            // A failed run has no open attempt, and a hook is not among them.
-            Answer::Closing(_) => {}
-        }
-    }
-    if batch.retried > 0 {
-        commit(pass)?;
-    }
-    Ok(batch)
 }

@@ -1,62 +1,96 @@
 //! `retrier status`: runs as pages, or as JSON.
 
+use std::fmt::Write;
+
 use crate::clock;
 use crate::json;
 use crate::model::{AttemptRecord, EventRecord, RunId, RunRecord};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 use super::args::StatusArgs;
 use super::client::Client;
 use super::failure::first_of;
 use super::render::{Case, Style};
-use super::{out, render};
+use super::{many, out, render};
+
+/// So many runs are looked at before they are shown.
+const CHUNK_MAX: usize = 100;
 
 /// Shows runs in the order asked.
 pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
     let store = client.existing()?;
+    let ids = many::ids(client, store.as_ref(), &args.runs)?;
+    let Some(store) = store else {
+        let codes = ids.iter().map(|id| out::failure(client.no_run(*id).into()));
+        return Ok(first_of(&codes.collect::<Vec<_>>()));
+    };
     let mut codes = Vec::new();
-    for (n, id) in args.ids.iter().enumerate() {
-        let shown = match &store {
-            Some(store) => show(client, store, *id, args.json, n > 0),
-            None => Err(client.no_run(*id).into()),
-        };
-        codes.push(shown.unwrap_or_else(out::failure));
+    for (n, ids) in ids.chunks(CHUNK_MAX).enumerate() {
+        show(client, &store, (ids, n == 0), args.json, &mut codes)?;
     }
     Ok(first_of(&codes))
 }
 
-fn show(client: &Client, store: &Store, id: RunId, json: bool, gap: bool) -> anyhow::Result<u8> {
-    let (record, attempts, cause) = look(store, id)?;
-    let now = clock::now();
-    if json {
-        return out::line(&json::run(&record, &attempts, now).to_string());
+/// Shows these runs; each page but the very first one has a gap before it.
+fn show(
+    client: &Client,
+    store: &Store,
+    (ids, mut is_first): (&[RunId], bool),
+    json: bool,
+    codes: &mut Vec<u8>,
+) -> anyhow::Result<()> {
+    let looks: Vec<_> = ids.iter().map(|id| moment(store, *id)).collect();
+    let is_final = |looked: &Looked| looked.0.run.state.is_final();
+    if looks.iter().flatten().any(is_final) {
+        // Told is kept: the ending may have been committed a moment ago.
+        store.sync()?;
     }
-    let held = store.read().held(id, now)?;
-    let case = Case {
-        held: held.as_ref(),
-        record: &record,
-        last: attempts.last(),
-        cause: cause.as_ref(),
-        now,
-        service: &client.service(),
-    };
-    let page = render::page(&case, &attempts, Style::of_stdout());
-    let gap = if gap { "\n" } else { "" };
-    out::bytes(format!("{gap}{page}").as_bytes())
+    let (now, service, style) = (clock::now(), client.service(), Style::of_stdout());
+    let mut text = String::new();
+    for looked in looks {
+        match looked {
+            Ok((record, attempts, _)) if json => {
+                let _ = writeln!(text, "{}", json::run(&record, &attempts, now));
+            }
+            Ok((record, attempts, cause)) => {
+                let held = store.read().held(record.id, now)?;
+                let case = Case {
+                    held: held.as_ref(),
+                    record: &record,
+                    last: attempts.last(),
+                    cause: cause.as_ref(),
+                    now,
+                    service: &service,
+                };
+                let gap = if is_first { "" } else { "\n" };
+                let _ = write!(text, "{gap}{}", render::page(&case, &attempts, style));
+            }
+            Err(error) => {
+                // Where the two meet, errors and pages come in the order asked.
+                out::bytes(std::mem::take(&mut text).as_bytes())?;
+                codes.push(out::failure(error.into()));
+            }
+        }
+        is_first = false;
+    }
+    out::bytes(text.as_bytes()).map(drop)
 }
 
 /// Run `id` with its attempts, and the event that is the cause of where it stands, as they are at
 /// one moment; of a finished one only once it is on stable storage.
 pub(super) fn look(store: &Store, id: RunId) -> anyhow::Result<Looked> {
-    let (record, attempts, cause) = store.at_once(|read| {
-        let (record, attempts) = read.page(id)?;
-        Ok((record, attempts, read.cause(id)?))
-    })?;
-    if record.run.state.is_final() {
-        // Told is kept: the ending may have been committed a moment ago.
+    let looked = moment(store, id)?;
+    if looked.0.run.state.is_final() {
         store.sync()?;
     }
-    Ok((record, attempts, cause))
+    Ok(looked)
+}
+
+fn moment(store: &Store, id: RunId) -> Result<Looked, StoreError> {
+    store.at_once(|read| {
+        let (record, attempts) = read.page(id)?;
+        Ok((record, attempts, read.cause(id)?))
+    })
 }
 
 /// What [`look`] gives.

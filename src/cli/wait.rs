@@ -15,7 +15,7 @@ use super::progress::{Progress, TICK};
 use super::status::look;
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
-use super::{cancel, out, render};
+use super::{cancel, many, out, render};
 
 /// How one run is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ pub struct Manner {
     pub own: bool,
 }
 
-/// Waits for runs.
+/// Waits for the runs that are named, or for all that have not ended.
 pub fn wait(client: &Client, args: &WaitArgs) -> anyhow::Result<u8> {
     let manner = Manner {
         timeout: args.timeout,
@@ -40,10 +40,35 @@ pub fn wait(client: &Client, args: &WaitArgs) -> anyhow::Result<u8> {
         start: true,
         own: false,
     };
-    match args.ids.as_slice() {
-        [id] => one(client, *id, manner).map_err(|error| Failure::from(error).of_retrier().into()),
-        ids => several(client, ids, manner),
+    let of_retrier = |error| Failure::from(error).of_retrier().into();
+    if args.all {
+        return all(client, args, manner);
     }
+    match (&args.runs.key, args.runs.ids.as_slice()) {
+        (Some(key), _) => many::with_key(client, key)
+            .and_then(|(_, id)| one(client, id, manner))
+            .map_err(of_retrier),
+        (None, [id]) => one(client, *id, manner).map_err(of_retrier),
+        (None, ids) => several(client, ids, manner),
+    }
+}
+
+/// Waits for all runs that are unfinished now, but for hooks.
+fn all(client: &Client, args: &WaitArgs, manner: Manner) -> anyhow::Result<u8> {
+    let store = client.existing()?;
+    let among = many::among(store.as_ref(), args.pool.as_deref(), None, None)?;
+    let ids = match &store {
+        Some(store) => many::unfinished(store, &among)?,
+        None => Vec::new(),
+    };
+    if ids.is_empty() {
+        if !args.quiet {
+            out::note_to_terminal("no run to wait for: none is unfinished");
+        }
+        return Ok(code::DONE);
+    }
+    drop(store);
+    several(client, &ids, manner)
 }
 
 /// Waits for run `id`; prints its last output and gives its exit code.

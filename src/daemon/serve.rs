@@ -65,6 +65,7 @@ impl ServeError {
                 // The one that stands there now may be ours to serve.
                 StoreError::Replaced { path } => path.exists(),
                 StoreError::NoRun { .. }
+                | StoreError::NoKey { .. }
                 | StoreError::NoPool { .. }
                 | StoreError::Full { .. }
                 | StoreError::Busy { .. }

@@ -19,6 +19,14 @@ pub enum StoreError {
         /// The database that was looked into.
         path: PathBuf,
     },
+    /// No run has this key.
+    #[error("no run with the key \"{key}\" in {path}")]
+    NoKey {
+        /// The key that was asked for.
+        key: String,
+        /// The database that was looked into.
+        path: PathBuf,
+    },
     /// There is no such pool.
     #[error("there is no pool {pool}; there {known}")]
     NoPool {
@@ -172,7 +180,9 @@ impl StoreError {
     /// What to do next, for the person who reads the message.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoRun { .. } => Some("`retrier list` shows the runs that are stored"),
+            Self::NoRun { .. } | Self::NoKey { .. } => {
+                Some("`retrier list` shows the runs that are stored")
+            }
             Self::NoPool { .. } => Some("`retrier pool set NAME` makes one"),
             Self::NotOurs { .. } => {
                 Some("name another file with --db or RETRIER_DB; this one was not touched")

@@ -17,6 +17,23 @@ const HOLDER: &str = "SELECT id FROM run WHERE key = ?1 AND key IS NOT NULL \
 const NEWEST: &str = "SELECT id FROM run WHERE key = ?1 ORDER BY id DESC LIMIT 1";
 
 impl Reader<'_> {
+    /// The run that is meant by the key `text`: the one that holds it, else the newest that has it.
+    pub fn with_key(&self, text: &str) -> Result<RunId, StoreError> {
+        if let Some(holder) = self.holder_of(text)? {
+            return Ok(holder);
+        }
+        let newest = self.newest_of(text)?;
+        newest.ok_or_else(|| StoreError::NoKey {
+            key: text.to_owned(),
+            path: self.path().to_owned(),
+        })
+    }
+
+    fn newest_of(&self, text: &str) -> Result<Option<RunId>, StoreError> {
+        let newest = self.rows(NEWEST, params![text], |row| row.get(0).map(RunId))?;
+        Ok(newest.first().copied())
+    }
+
     /// The run that holds the key `text`.
     fn holder_of(&self, text: &str) -> Result<Option<RunId>, StoreError> {
         let found = self.rows(HOLDER, params![text], |row| row.get(0).map(RunId))?;
@@ -29,8 +46,7 @@ impl Reader<'_> {
         if holder.is_some() || !key.once {
             return Ok(holder);
         }
-        let newest = self.rows(NEWEST, params![key.text], |row| row.get(0).map(RunId))?;
-        Ok(newest.first().copied())
+        self.newest_of(&key.text)
     }
 }
 

@@ -241,6 +241,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        self.path
+    }
+
     fn error(&self, error: rusqlite::Error) -> StoreError {
         StoreError::from_sqlite(self.path, error)
     }

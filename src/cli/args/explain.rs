@@ -5,7 +5,7 @@ use clap::{Args, Command, Id};
 use crate::model::RunId;
 
 use super::policy::PolicyArgs;
-use super::values::{count, run_id};
+use super::values::{count, key, run_id};
 
 /// Show what retry options come to, or why a run is where it is
 ///
@@ -14,7 +14,8 @@ use super::values::{count, run_id};
 #[derive(Debug, Args)]
 #[command(
     override_usage = "retrier explain [RETRY OPTIONS] [--limit N] [--json]\n       \
-                      retrier explain [--json] ID",
+                      retrier explain [--json] ID\n       \
+                      retrier explain [--json] --key TEXT",
     after_help = "Examples:\n  \
         retrier explain --max-failures 20 --max-backoff 10m\n  \
         retrier explain 17\n\n\
@@ -26,6 +27,11 @@ pub struct ExplainArgs {
     /// Of this run: why it is where it is, and what comes next
     #[arg(value_name = "ID", value_parser = run_id, conflicts_with_all = of_a_policy())]
     pub id: Option<RunId>,
+
+    /// In place of an id: of the run that holds this key, else the newest that has it
+    #[arg(long, value_name = "TEXT", value_parser = key, conflicts_with = "id",
+          conflicts_with_all = of_a_policy())]
+    pub key: Option<String>,
 
     /// The options of `run` to explain
     #[command(flatten)]

@@ -2,23 +2,26 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
-use crate::model::{RunId, Status};
+use crate::model::Status;
 
-use super::values::{count, pool, positive, run_id, status};
+use super::named::{OneRunArgs, RunsArgs};
+use super::values::{count, pool, positive, status};
 
 /// Show runs: state, attempts, result
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "retrier status [OPTIONS] ID...",
+    override_usage = "retrier status [OPTIONS] ID...\n       \
+                      retrier status [OPTIONS] --key TEXT",
     after_help = "Examples:\n  retrier status 17\n  \
-    retrier status --json 17 18 | jq -r .state\n\nExit codes: 3 no such run."
+    retrier status --json 17 18 | jq -r .state\n\nExit codes: 3 no such run.",
+    group = ArgGroup::new("shown").required(true).args(["ids", "key"])
 )]
 pub struct StatusArgs {
-    /// The runs
-    #[arg(value_name = "ID", required = true, value_parser = run_id)]
-    pub ids: Vec<RunId>,
+    /// Which runs
+    #[command(flatten)]
+    pub runs: RunsArgs,
 
     /// Print one JSON object per run
     #[arg(long)]
@@ -59,14 +62,18 @@ pub struct ListArgs {
 /// One line per event, oldest first: when it was stored, each start and end of an attempt, how long
 /// it waits then and who decided that, its ending, its hook, what was canceled or retried by hand.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  retrier events 17\n  \
+#[command(
+    override_usage = "retrier events [OPTIONS] ID\n       retrier events [OPTIONS] --key TEXT",
+    after_help = "Examples:\n  retrier events 17\n  \
     retrier events --json 17 | jq -r 'select(.kind == \"attempt_failed\") | .outcome.code'\n\n\
     In a pipe the fields are separated by tabs: time, event, attempt, outcome, due, wait in\n\
-    milliseconds, who decided, who set the wait, hook, detail.\n\nExit codes: 3 no such run.")]
+    milliseconds, who decided, who set the wait, hook, detail.\n\nExit codes: 3 no such run.",
+    group = ArgGroup::new("shown").required(true).args(["id", "key"])
+)]
 pub struct EventsArgs {
-    /// The run
-    #[arg(value_name = "ID", value_parser = run_id)]
-    pub id: RunId,
+    /// Which run
+    #[command(flatten)]
+    pub run: OneRunArgs,
 
     /// Print one JSON object per line
     #[arg(long)]
@@ -78,12 +85,16 @@ pub struct EventsArgs {
 /// Its stdout goes to stdout and its stderr to stderr, byte by byte; on a terminal control
 /// characters are escaped. Without --attempt it is the last attempt's.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  retrier logs 17 --stderr | tail\n  \
-    retrier logs -f 17\n\nExit codes: 3 no such run.")]
+#[command(
+    override_usage = "retrier logs [OPTIONS] ID\n       retrier logs [OPTIONS] --key TEXT",
+    after_help = "Examples:\n  retrier logs 17 --stderr | tail\n  \
+    retrier logs -f 17\n\nExit codes: 3 no such run.",
+    group = ArgGroup::new("shown").required(true).args(["id", "key"])
+)]
 pub struct LogsArgs {
-    /// The run
-    #[arg(value_name = "ID", value_parser = run_id)]
-    pub id: RunId,
+    /// Which run
+    #[command(flatten)]
+    pub run: OneRunArgs,
 
     /// Of attempt N
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true,

@@ -29,6 +29,7 @@ mod keys;
 mod locks;
 mod looking;
 mod machine;
+mod many;
 mod migration;
 mod order;
 mod outcomes;

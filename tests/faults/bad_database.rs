@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use crate::support::{Home, Need, skip};
 
 /// Every verb that needs the database, and the code with which it refuses.
-const VERBS: [(&[&str], i32); 12] = [
+const VERBS: [(&[&str], i32); 17] = [
     (&["run", "--", "true"], 1),
     (&["run", "--wait", "--", "true"], 125),
     (&["wait", "1"], 125),
@@ -23,6 +23,11 @@ const VERBS: [(&[&str], i32); 12] = [
     (&["logs", "1"], 1),
     (&["stats"], 1),
     (&["cancel", "1"], 1),
+    (&["cancel", "--all"], 1),
+    (&["cancel", "--key", "k"], 1),
+    (&["retry", "--all-failed"], 1),
+    (&["wait", "--all"], 1),
+    (&["wait", "--key", "k"], 125),
     (&["cleanup", "1"], 1),
     (&["daemon"], 1),
     (&["daemon", "--detach"], 1),
@@ -338,9 +343,11 @@ fn a_read_only_database_can_be_looked_at_and_nothing_else() {
     ];
     let writers = VERBS.iter().filter(|(verb, _)| !readers.contains(&verb[0]));
     let mut writers: Vec<_> = writers.copied().collect();
-    writers.retain(|(verb, _)| verb[0] != "cancel");
+    // Where nothing has failed there is nothing to write.
+    writers.retain(|(verb, _)| !["cancel", "retry"].contains(&verb[0]));
     writers.extend([
         (&["cancel", "2"][..], 1),
+        (&["cancel", "--all"], 1),
         (&["daemon"], 1),
         (&["daemon", "--detach"], 1),
     ]);

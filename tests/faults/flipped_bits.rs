@@ -47,10 +47,13 @@ fn look_at_flipped(flipped: &[u8], what: &str) {
         &["stats"],
         &["stats", "--prometheus"],
         &["wait", "--timeout", "10ms", "1"],
+        &["status", "--key", "k"],
+        &["retry", "--all-failed", "--dry-run"],
     ];
     let writers = [
         &["run", "--no-daemon-start", "--", "true"][..],
         &["cancel", "2"],
+        &["cancel", "--all"],
         &["cleanup", "1"],
     ];
     for verb in readers.into_iter().chain(writers) {

@@ -10,9 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::model::policy::{WaitBy, Why};
+use crate::model::time::millis_of;
 use crate::model::{
-    AttemptRecord, EventRecord, Held, Hold, Outcome, Plan, Policy, RunId, RunRecord, RunResult,
-    Timestamp,
+    AttemptRecord, EventRecord, Gate, Held, Hold, Outcome, Plan, Policy, Pool, Rate, RunId,
+    RunRecord, RunResult, Timestamp,
 };
 
 pub use stats::{stats, stats_fields};
@@ -151,11 +152,7 @@ fn held(by: &Held) -> Option<Value> {
             Some(json!({ "type": "lock", "lock": lock, "run_id": holder }))
         }
         Held::Pool { record, hold } => {
-            let until = match hold {
-                Hold::Limited { until } => Some(*until),
-                Hold::Open { probe_at } => *probe_at,
-                Hold::Paused | Hold::Full => None,
-            };
+            let until = hold.until();
             let pool = &record.pool.name;
             let why = hold.word();
             Some(json!({ "type": "pool", "pool": pool, "why": why, "until": until.map(time) }))
@@ -185,4 +182,44 @@ pub fn event(id: RunId, event: &EventRecord) -> Value {
 /// The run that a call of `run` has stored, or found in the place of its own.
 pub fn stored(id: RunId, is_new: bool) -> Value {
     json!({ "version": VERSION, "id": id, "stored": is_new })
+}
+
+/// How many runs of a pool stand where, as people count them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Running.
+    pub running: u64,
+    /// Canceled, and their attempts, which take a slot, are still being ended.
+    pub closing: u64,
+    /// Due.
+    pub queued: u64,
+    /// Waiting for their time.
+    pub scheduled: u64,
+}
+
+/// A pool: what was set, with the retry `options` as they were given, and how it stands.
+pub fn pool(
+    (pool, options): (&Pool, &Value),
+    gate: &Gate,
+    hold: Option<Hold>,
+    counts: Counts,
+) -> Value {
+    let rate = |rate: Rate| json!({ "starts": rate.starts, "per_ms": millis_of(rate.per) });
+    json!({
+        "version": VERSION,
+        "name": pool.name,
+        "parallel": pool.parallel,
+        "paused": pool.paused,
+        "rate": pool.rate.map(rate),
+        "burst": pool.rate.map(|rate| rate.burst),
+        "breaker": pool.breaker,
+        "state": hold.map_or("running", Hold::word),
+        "until": hold.and_then(Hold::until).map(time),
+        "running": counts.running,
+        "closing": counts.closing,
+        "queued": counts.queued,
+        "scheduled": counts.scheduled,
+        "failed_in_a_row": gate.streak,
+        "policy": options,
+    })
 }

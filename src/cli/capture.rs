@@ -15,7 +15,7 @@ use crate::model::{Environment, Key, Spec, Start, Timestamp};
 use crate::sys::files::{arguments_max, current_umask, own_user};
 use crate::sys::spawn::{path_bytes, resolve};
 
-use super::args::RunArgs;
+use super::args::{PolicyArgs, RunArgs};
 use super::failure::{Failure, code};
 
 /// The most that is kept of a run's input.
@@ -42,8 +42,9 @@ const OURS: &[&str] = &[
     "RETRIER_RESULT",
 ];
 
-/// The run that `args` ask for. Errors: it could never run, or what it needs cannot be read.
-pub fn spec(args: &RunArgs) -> anyhow::Result<Spec> {
+/// The run that `args` ask for, with the `defaults` of its pool. Errors: it could never run, or what
+/// it needs cannot be read.
+pub fn spec(args: &RunArgs, defaults: &PolicyArgs) -> anyhow::Result<Spec> {
     check_switch(args)?;
     let command = command(args);
     let cwd = cwd(args)?;
@@ -52,13 +53,13 @@ pub fn spec(args: &RunArgs) -> anyhow::Result<Spec> {
     if !args.no_check {
         check_command(&command, &environment, &cwd)?;
     }
-    let policy = args.retries.policy()?;
+    let policy = args.retries.policy(defaults)?;
     let start = match (args.delay, args.at) {
         (Some(delay), _) => Start::After(delay),
         (None, Some(at)) => Start::At(at),
         (None, None) => Start::Now,
     };
-    check_start(start, policy.deadline, clock::now())?;
+    check_start(start, policy.deadline, args, clock::now())?;
     let stdin = args.stdin.as_deref().map(stdin).transpose()?;
     Ok(Spec {
         command,
@@ -81,7 +82,12 @@ pub fn spec(args: &RunArgs) -> anyhow::Result<Spec> {
 }
 
 /// Refuses a run that would fail without an attempt.
-fn check_start(start: Start, deadline: Option<Duration>, now: Timestamp) -> anyhow::Result<()> {
+fn check_start(
+    start: Start,
+    deadline: Option<Duration>,
+    args: &RunArgs,
+    now: Timestamp,
+) -> anyhow::Result<()> {
     let wait = match start {
         Start::Now => Duration::ZERO,
         Start::After(delay) => delay,
@@ -93,10 +99,12 @@ fn check_start(start: Start, deadline: Option<Duration>, now: Timestamp) -> anyh
     let failure = Failure::new(code::USAGE, "the run would start at or beyond its deadline");
     // Who has not named one should hear where it comes from.
     let variable = env::var_os("RETRIER_DEFAULT_DEADLINE").is_some_and(|value| !value.is_empty());
-    bail!(failure.hint(if variable {
-        "the deadline counts from now, and RETRIER_DEFAULT_DEADLINE stands for --deadline"
-    } else {
-        "the deadline counts from now, not from the start"
+    bail!(failure.hint(match args.retries.deadline {
+        None if variable => {
+            "the deadline counts from now, and RETRIER_DEFAULT_DEADLINE stands for --deadline"
+        }
+        None => "the deadline counts from now, and is that of the pool; --deadline 0 is none",
+        Some(_) => "the deadline counts from now, not from the start",
     }))
 }
 

@@ -5,14 +5,15 @@ use std::io::{self, IsTerminal};
 use crate::clock;
 use crate::json;
 use crate::model::plan::WAITS_MAX;
+use crate::model::pool::DEFAULT;
 use crate::model::{Budget, Plan, Policy, RunId};
 use crate::store::Store;
 
-use super::args::ExplainArgs;
+use super::args::{ExplainArgs, PolicyArgs};
 use super::client::Client;
 use super::render::Case;
 use super::status::look;
-use super::{many, out, render};
+use super::{many, out, pool, render};
 
 /// Of the waits that never end so many are shown when all are asked for.
 const ENDLESS_MAX: u32 = 1000;
@@ -33,8 +34,24 @@ pub fn explain(
             let (store, id) = many::with_key(&client, key)?;
             run(&client, &store, id, args.json)
         }
-        (None, None) => policy(&args.retries.policy()?, args),
+        (None, None) => {
+            let defaults = defaults(client, args.pool.as_deref())?;
+            policy(&args.retries.policy(&defaults)?, args)
+        }
     }
+}
+
+/// The options that were set for a pool. Where no database can be, nothing was set for `default`.
+fn defaults(
+    client: impl FnOnce() -> anyhow::Result<Client>,
+    name: Option<&str>,
+) -> anyhow::Result<PolicyArgs> {
+    let store = match client() {
+        Ok(client) => client.existing()?,
+        Err(_) if name.is_none() => None,
+        Err(error) => return Err(error),
+    };
+    pool::defaults(store.as_ref(), name.unwrap_or(DEFAULT))
 }
 
 fn policy(policy: &Policy, args: &ExplainArgs) -> anyhow::Result<u8> {

@@ -17,6 +17,7 @@ mod list;
 mod logs;
 mod many;
 mod out;
+mod pool;
 mod progress;
 mod prometheus;
 mod render;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 use crate::shim::program;
 
-use args::{Cli, Verb};
+use args::{Cli, PoolVerb, Verb};
 use client::Client;
 use failure::code;
 
@@ -64,15 +65,16 @@ fn shim(arguments: &[OsString]) -> ExitCode {
 }
 
 fn act(cli: Cli) -> anyhow::Result<u8> {
-    let reads = matches!(
-        cli.verb,
+    let reads = match &cli.verb {
         Verb::Status(_)
-            | Verb::Explain(_)
-            | Verb::List(_)
-            | Verb::Events(_)
-            | Verb::Logs(_)
-            | Verb::Stats(_)
-    );
+        | Verb::Explain(_)
+        | Verb::List(_)
+        | Verb::Events(_)
+        | Verb::Logs(_)
+        | Verb::Stats(_) => true,
+        Verb::Pool(args) => matches!(args.verb, PoolVerb::List(_)),
+        _ => false,
+    };
     if reads {
         crate::sys::signal::die_of_broken_pipe();
     }
@@ -89,6 +91,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::Retry(args) => retry::retry(&client()?, args),
         Verb::Cancel(args) => cancel::cancel(&client()?, args),
         Verb::Cleanup(args) => cleanup::cleanup(&client()?, args),
+        Verb::Pool(args) => pool::pool(&client()?, args),
         Verb::Daemon(args) => daemon::daemon(&client()?, args),
         Verb::Completions(args) => out::bytes(&generate::completions(args.shell)),
         Verb::Man(args) => generate::write_man_pages(&args.dir),

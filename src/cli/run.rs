@@ -11,7 +11,7 @@ use super::args::{IfExists, RunArgs};
 use super::client::{Client, Service};
 use super::failure::{Failure, code};
 use super::wait::{Manner, one};
-use super::{capture, out};
+use super::{capture, out, pool};
 
 /// Stores a run. The three outcomes: it is stored and its id printed, it is surely not stored, or
 /// nobody knows (exit code 5).
@@ -28,8 +28,7 @@ pub fn run(client: impl FnOnce() -> anyhow::Result<Client>, args: &RunArgs) -> a
 }
 
 fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
-    let spec = capture::spec(args)?;
-    let mut store = client.create()?;
+    let (spec, mut store) = prepare(client, args)?;
     // Connected before the transaction begins: that it closes is the ring, also when this process
     // is killed right after its commit.
     let ring = client.ring();
@@ -95,6 +94,19 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         let message = format!("run {id} is stored, but its id could not be told: {error:#}");
         Failure::new(code::UNKNOWN, message).into()
     })
+}
+
+/// What is to be stored, and where: the pool's settings stand in the store.
+fn prepare(client: &Client, args: &RunArgs) -> anyhow::Result<(Spec, Store)> {
+    let existing = client.existing()?;
+    let defaults = pool::defaults(existing.as_ref(), &args.pool)?;
+    let spec = capture::spec(args, &defaults)?;
+    let store = match existing {
+        // Reading its input may have taken long.
+        Some(store) if store.check_place().is_ok() => store,
+        Some(_) | None => client.create()?,
+    };
+    Ok((spec, store))
 }
 
 /// Who has the key of `spec`, in words: run `id`.

@@ -192,6 +192,15 @@ impl Hold {
             Self::Limited { .. } => "limited",
         }
     }
+
+    /// When that is over, if it is known.
+    pub fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Open { probe_at } => probe_at,
+            Self::Limited { until } => Some(until),
+            Self::Paused | Self::Full => None,
+        }
+    }
 }
 
 impl Pool {
@@ -240,6 +249,16 @@ impl Pool {
         };
         let starts = if probe { 1 } else { free.min(allowed) };
         Ok(Room { starts, probe })
+    }
+
+    /// What people are told of it: why it starts nothing, or that it is open although the next probe
+    /// may start.
+    pub fn hold(&self, gate: &Gate, occupied: u32, now: Timestamp) -> Option<Hold> {
+        match self.room(gate, occupied, now) {
+            Err(hold) => Some(hold),
+            Ok(Room { probe: true, .. }) => Some(Hold::Open { probe_at: None }),
+            Ok(Room { probe: false, .. }) => None,
+        }
     }
 
     /// Its gate after an attempt of `run` was claimed at `at`.

@@ -21,6 +21,8 @@ mod many;
 mod open;
 mod pass;
 mod place;
+#[cfg(test)]
+mod plan;
 mod pool;
 mod queue;
 mod read;

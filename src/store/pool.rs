@@ -1,5 +1,6 @@
 //! Pools: their settings, what they remember, and how many of their runs stand where.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{Row, named_params, params};
@@ -26,6 +27,12 @@ const POOL: &str = "SELECT name, parallel, paused, rate_starts, rate_ms, burst, 
 
 const GAUGE: &str = "SELECT held, scheduled, locked, ready, running, closing, executions, \
      failures, succeeded, failed, canceled FROM gauge WHERE pool = ?1";
+
+const NAMES: &str =
+    "SELECT name FROM pool WHERE name > ?1 AND name <> 'hooks' ORDER BY name LIMIT ?2";
+
+const OVERDUE: &str = "SELECT pool FROM run INDEXED BY run_due \
+     WHERE stage = 'scheduled' AND due_at <= ?1";
 
 /// The pool in which an attempt was started, if what it remembers can change with its end.
 const STARTED_IN: &str = "SELECT attempt.pool FROM attempt JOIN gate ON gate.pool = attempt.pool \
@@ -63,6 +70,23 @@ impl Reader<'_> {
     /// All pools, by name.
     pub fn pools(&self) -> Result<Vec<PoolRecord>, StoreError> {
         self.rows(&format!("{POOL} ORDER BY name"), [], record)
+    }
+
+    /// The names of the pools but that of the hooks, by name, those after `after`, at most `limit`.
+    pub fn pool_names(&self, after: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.rows(NAMES, params![after, limit], |row| row.get(0))
+    }
+
+    /// How many runs of each pool are due at `now` and count as scheduled, because no daemon has
+    /// seen it yet. Under a daemon there are few.
+    pub fn overdue(&self, now: Timestamp) -> Result<BTreeMap<String, u64>, StoreError> {
+        let mut overdue = BTreeMap::new();
+        self.rows(OVERDUE, [now.millis()], |row| {
+            *overdue.entry(row.get(0)?).or_default() += 1;
+            Ok(())
+        })?;
+        Ok(overdue)
     }
 
     /// How many runs stand where, of all pools but that of the hooks.
@@ -239,4 +263,16 @@ fn gauge(row: &Row<'_>, at: usize) -> rusqlite::Result<Gauge> {
         failed: count(9)?,
         canceled: count(10)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::assert_plan;
+
+    #[test]
+    fn who_is_overdue_is_looked_up_among_those_who_wait() {
+        assert_plan(OVERDUE, "USING INDEX run_due (due_at<?)");
+        assert_plan(NAMES, "PRIMARY KEY (name>?)");
+    }
 }

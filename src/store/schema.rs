@@ -7,7 +7,7 @@ pub const APPLICATION_ID: i64 = 0x7265_7472;
 pub const MIGRATIONS: &[&str] = &[FIRST, POLICIES, POOLS];
 
 /// How many tables, indexes and triggers there are before the first step and after each.
-pub const OBJECTS: [i64; MIGRATIONS.len() + 1] = [0, 15, 20, 43];
+pub const OBJECTS: [i64; MIGRATIONS.len() + 1] = [0, 15, 20, 48];
 
 /// The newest layout that this program knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -338,28 +338,8 @@ BEGIN
 END;
 ";
 
-/// Asserts that SQLite's plan for `sql` holds `part`, scans no table, and sorts nothing.
 #[cfg(test)]
-pub(super) fn assert_plan(sql: &str, part: &str) {
-    let plan = plan(sql);
-    assert!(plan.contains(part), "{sql}\n{plan}");
-    assert!(
-        !plan.contains("SCAN") && !plan.contains("TEMP"),
-        "{sql}\n{plan}"
-    );
-}
-
-/// As [`assert_plan`], for a statement that loops over what it has found so far.
-#[cfg(test)]
-pub(super) fn assert_loop(sql: &str, part: &str) {
-    let plan = plan(sql);
-    assert!(plan.contains(part), "{sql}\n{plan}");
-    let scans = |line: &&str| {
-        line.contains("SCAN") && !["found", "heirs"].iter().any(|name| line.ends_with(name))
-    };
-    let found = plan.lines().find(scans);
-    assert!(found.is_none() && !plan.contains("TEMP"), "{sql}\n{plan}");
-}
+pub(super) use super::plan::{assert_loop, assert_plan};
 
 #[cfg(test)]
 mod tests {
@@ -377,29 +357,4 @@ mod tests {
         }
         assert_eq!(found, OBJECTS);
     }
-}
-
-#[cfg(test)]
-fn plan(sql: &str) -> String {
-    let connection = rusqlite::Connection::open_in_memory().expect("there is memory");
-    for step in MIGRATIONS {
-        connection.execute_batch(step).expect("the layout is right");
-    }
-    // What a write has triggers do is part of its plan.
-    connection
-        .set_db_config(
-            rusqlite::config::DbConfig::SQLITE_DBCONFIG_TRIGGER_EQP,
-            true,
-        )
-        .expect("SQLite can show the plans of triggers");
-    let mut explain = connection
-        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-        .expect("the statement fits the layout");
-    let unbound = vec![rusqlite::types::Null; explain.parameter_count()];
-    // A trigger begins with a line without text.
-    let plan: Vec<Option<String>> = explain
-        .query_map(rusqlite::params_from_iter(unbound), |row| row.get(3))
-        .and_then(Iterator::collect)
-        .expect("a plan can be read");
-    plan.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }

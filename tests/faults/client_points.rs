@@ -7,13 +7,15 @@ use crate::crash::tools::{
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 /// The failpoints that a client reaches.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 17] = [
     "cancel_before_commit",
     "cancel_committed",
     "cleanup_before_commit",
     "cleanup_committed",
     "index_emptied",
     "index_held",
+    "pool_before_commit",
+    "pool_committed",
     "read_attempts",
     "retry_before_commit",
     "retry_committed",

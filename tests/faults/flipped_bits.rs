@@ -46,6 +46,7 @@ fn look_at_flipped(flipped: &[u8], what: &str) {
         &["logs", "1"],
         &["stats"],
         &["stats", "--prometheus"],
+        &["pool", "list"],
         &["wait", "--timeout", "10ms", "1"],
         &["status", "--key", "k"],
         &["retry", "--all-failed", "--dry-run"],
@@ -55,6 +56,8 @@ fn look_at_flipped(flipped: &[u8], what: &str) {
         &["cancel", "2"],
         &["cancel", "--all"],
         &["cleanup", "1"],
+        &["pool", "set", "mail", "--rate", "1/s"],
+        &["pool", "pause", "--all"],
     ];
     for verb in readers.into_iter().chain(writers) {
         let said = home.retrier(verb).limit(Duration::from_secs(20)).output();

@@ -99,6 +99,9 @@ fn call_every_verb(
     ));
     let sweep = ["cleanup", "--older-than", "0"];
     wrong.extend(faults("cleanup --older-than", &call(&sweep), &[0], &[1]));
+    wrong.extend(faults("pool list", &call(&["pool", "list"]), &[0], &[]));
+    let set = ["pool", "set", "mail", "--rate", "1/s"];
+    wrong.extend(faults("pool set", &call(&set), &[0], &[1]));
     let mut daemon = self::call(home, &["daemon"], envs).spawn();
     let own = format!("daemon {} ", daemon.pid());
     let status = || home.retrier(["daemon", "status"]).output().text();

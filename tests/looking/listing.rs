@@ -100,6 +100,8 @@ fn a_reader_that_goes_away_is_no_error_and_no_panic() {
         "status --json 1 2 3",
         "explain --limit 0 --max-failures 10000",
         "explain --limit 0 --max-failures 10000 --json",
+        "pool list",
+        "pool list --json",
     ] {
         let call = home.sh(format!("retrier {verb} | head -c 1")).output().ok();
         assert_eq!(

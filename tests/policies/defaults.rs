@@ -251,6 +251,8 @@ fn other_verbs_do_not_read_them() {
         &["daemon", "--until-idle"],
         &["wait", &id],
         &["cleanup", &id],
+        &["pool", "set", "mail"],
+        &["pool", "list"],
     ] {
         let output = with_wrong(args).ok();
         assert!(!output.error_text().contains("RETRIER_DEFAULT"), "{args:?}");

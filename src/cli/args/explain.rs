@@ -5,15 +5,15 @@ use clap::{Args, Command, Id};
 use crate::model::RunId;
 
 use super::policy::PolicyArgs;
-use super::values::{count, key, run_id};
+use super::values::{count, key, pool, run_id};
 
 /// Show what retry options come to, or why a run is where it is
 ///
-/// Without an id nothing is looked up and nothing runs: the waits that the options of `run` plan
-/// are shown, without jitter and between which bounds with it, added up, and when it gives up.
+/// Without an id nothing runs: the waits that the options of `run` plan are shown, without jitter
+/// and between which bounds with it, added up, and when it gives up.
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "retrier explain [RETRY OPTIONS] [--limit N] [--json]\n       \
+    override_usage = "retrier explain [RETRY OPTIONS] [--pool POOL] [--limit N] [--json]\n       \
                       retrier explain [--json] ID\n       \
                       retrier explain [--json] --key TEXT",
     after_help = "Examples:\n  \
@@ -37,6 +37,10 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub retries: PolicyArgs,
 
+    /// Of a run in POOL, whose options are the defaults [default: default]
+    #[arg(long, value_name = "POOL", value_parser = pool)]
+    pub pool: Option<String>,
+
     /// Show the waits before the first N retries; 0 is all, at most 10000 (1000 of --forever)
     #[arg(long, short = 'n', value_name = "N", default_value = "20", value_parser = count)]
     pub limit: u32,
@@ -50,5 +54,6 @@ pub struct ExplainArgs {
 fn of_a_policy() -> Vec<Id> {
     let retries = PolicyArgs::augment_args(Command::new("explain"));
     let options = retries.get_arguments().map(|one| one.get_id().clone());
-    options.chain([Id::from("limit")]).collect()
+    let others = ["limit", "pool"].map(Id::from);
+    options.chain(others).collect()
 }

@@ -8,6 +8,7 @@ mod explain;
 mod look;
 mod named;
 mod policy;
+mod pool;
 mod run;
 mod stats;
 mod values;
@@ -23,6 +24,7 @@ pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
 pub use named::{OneRunArgs, RunsArgs};
 pub use policy::PolicyArgs;
+pub use pool::{DeleteArgs, NamesArgs, PoolArgs, PoolListArgs, PoolVerb, RateArg, SetArgs};
 pub use run::{IfExists, RunArgs};
 pub use stats::StatsArgs;
 
@@ -75,6 +77,7 @@ pub enum Verb {
     Retry(RetryArgs),
     Cancel(CancelArgs),
     Cleanup(CleanupArgs),
+    Pool(PoolArgs),
     Daemon(DaemonArgs),
     Completions(CompletionsArgs),
     #[command(hide = true)]

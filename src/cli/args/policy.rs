@@ -1,14 +1,18 @@
 //! The options of a policy, and what they mean together.
 //!
 //! They come in layers, each a [`PolicyArgs`]: the command line, below it the variables of
-//! [`super::defaults`]. Start reading at [`PolicyArgs::policy`].
+//! [`super::defaults`], below them what was set for the pool and is stored with it. Start reading
+//! at [`PolicyArgs::policy`].
 
 use std::time::Duration;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::cli::failure::{Failure, code};
 use crate::model::policy::Conditions;
+use crate::model::time::as_millis_option;
 use crate::model::{Backoff, Budget, Policy, Rules};
 use crate::text::{self, duration};
 
@@ -17,18 +21,22 @@ use super::defaults;
 use super::values::{Delays, base, count, delays, jitter, line, pattern, positive, switch};
 
 /// When and how often it is retried, and how long it may take. What is not given is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PolicyArgs {
     /// How often.
     #[command(flatten)]
+    #[serde(flatten)]
     pub budget: BudgetArgs,
 
     /// After which waits.
     #[command(flatten)]
+    #[serde(flatten)]
     pub waits: WaitsArgs,
 
     /// Wait no longer than D [default: 24h; or the longest of --delays]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
+    #[serde(rename = "max_backoff_ms", with = "as_millis_option")]
     pub max_backoff: Option<Duration>,
 
     /// Multiply each wait by a random factor from 1-F to 1+F [default: 0.5; 0 with --delays]
@@ -43,23 +51,28 @@ pub struct PolicyArgs {
 
     /// What becomes of an outcome.
     #[command(flatten)]
+    #[serde(flatten)]
     pub rules: RuleArgs,
 
     /// End an attempt that runs longer than D; 0 is no limit [default: 0]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
+    #[serde(rename = "timeout_ms", with = "as_millis_option")]
     pub timeout: Option<Duration>,
 
     /// End the run when it has not succeeded D after it was stored; 0 is no limit [default: 0]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
+    #[serde(rename = "deadline_ms", with = "as_millis_option")]
     pub deadline: Option<Duration>,
 
     /// The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
+    #[serde(rename = "grace_ms", with = "as_millis_option")]
     pub grace: Option<Duration>,
 }
 
 /// How often it is retried: one of these at the most counts.
-#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BudgetArgs {
     /// Retry it N times, so that it is attempted N+1 times at the most [default: 4]
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, visible_alias = "retries", help_heading = "Retries",
@@ -78,10 +91,12 @@ pub struct BudgetArgs {
 }
 
 /// How long the waits are: the terms of a sum, or a list.
-#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WaitsArgs {
     /// The exponential term before the first retry [default: 250ms; 0 with --constant or --linear]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
+    #[serde(rename = "initial_backoff_ms", with = "as_millis_option")]
     pub initial_backoff: Option<Duration>,
 
     /// The factor of the exponential term from one retry to the next [default: 2]
@@ -90,20 +105,24 @@ pub struct WaitsArgs {
 
     /// Wait D more before every retry
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
+    #[serde(rename = "constant_ms", with = "as_millis_option")]
     pub constant: Option<Duration>,
 
     /// Wait n times D more before retry n
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Retries")]
+    #[serde(rename = "linear_ms", with = "as_millis_option")]
     pub linear: Option<Duration>,
 
     /// Wait as long as this list says, such as 1s,5s,30s; its last one repeats
     #[arg(long, value_name = "D,D,...", value_parser = delays, help_heading = "Retries",
           conflicts_with_all = ["initial_backoff", "base", "constant", "linear"])]
+    #[serde(rename = "delays_ms")]
     pub delays: Option<Delays>,
 }
 
 /// Which outcomes are a success, which are retried, and who decides it.
-#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RuleArgs {
     /// The exit codes and signals that are a success, such as 0,24 or 0-3,SIGTERM [default: 0]
     #[arg(long, value_name = "LIST", value_parser = successes, help_heading = "Conditions")]
@@ -135,16 +154,44 @@ pub struct RuleArgs {
 }
 
 impl PolicyArgs {
-    /// The policy that these options mean, and the variables where they say nothing. Errors: a
-    /// variable's value is wrong, two of them contradict each other, or there are too many patterns.
-    pub fn policy(&self) -> Result<Policy, Failure> {
-        let whole = self.clone().or(defaults::layer()?);
-        whole.rules.check_patterns()?;
-        Ok(whole.meaning())
+    /// The policy that these options mean, the variables where they say nothing, and where those
+    /// say nothing either, the options that were set for the `pool`. Errors: a variable's value is
+    /// wrong, two of them contradict each other, or there are too many patterns.
+    pub fn policy(&self, pool: &Self) -> Result<Policy, Failure> {
+        self.clone().or(defaults::layer()?.or(pool.clone())).alone()
+    }
+
+    /// The policy that these options mean where nothing else says anything. Errors: there are too
+    /// many patterns.
+    pub fn alone(self) -> Result<Policy, Failure> {
+        self.rules.check_patterns()?;
+        Ok(self.meaning())
+    }
+
+    /// These options as they are stored with a pool: a JSON object of those that are given.
+    pub fn stored(&self) -> Value {
+        let mut all = serde_json::to_value(self).expect("its keys are names, its numbers finite");
+        let is_given = |value: &Value| !value.is_null() && value.as_array() != Some(&Vec::new());
+        if let Value::Object(options) = &mut all {
+            options.retain(|_, value| is_given(value));
+        }
+        all
+    }
+
+    /// The options that [`PolicyArgs::stored`] gave for a pool. Errors: they are none, or of a
+    /// newer program, in words.
+    pub fn of_stored(stored: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(stored).map_err(|error| error.to_string())?;
+        let options = Self::deserialize(&value).map_err(|error| error.to_string())?;
+        // An option that is passed over would be one that a run does not have.
+        if options.stored() != value {
+            return Err("there are options that this program does not know".to_owned());
+        }
+        Ok(options)
     }
 
     /// This layer, and the `lower` one where it says nothing.
-    fn or(self, lower: Self) -> Self {
+    pub fn or(self, lower: Self) -> Self {
         Self {
             budget: self.budget.or(lower.budget),
             waits: self.waits.or(lower.waits),

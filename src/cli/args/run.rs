@@ -106,7 +106,7 @@ pub struct RunArgs {
     )]
     pub if_exists: IfExists,
 
-    /// Start it in POOL
+    /// Start it in POOL, with the retry options that were set for that pool as its defaults
     #[arg(long, value_name = "POOL", value_parser = pool, default_value = pool::DEFAULT,
           help_heading = "Order")]
     pub pool: String,

@@ -4,13 +4,17 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::spec::LOCK_MAX;
+use crate::model::time::as_millis_list;
 use crate::model::{Key, RunId, Status, pool};
 use crate::text::{self, duration};
 
 /// The waits of a list, one for each retry.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delays(pub Vec<Duration>);
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Delays(#[serde(with = "as_millis_list")] pub Vec<Duration>);
 
 /// A whole number, 0 included.
 pub fn count(text: &str) -> Result<u32, String> {

@@ -3,6 +3,7 @@
 mod events;
 mod page;
 mod plan;
+mod pools;
 mod stats;
 mod table;
 mod why;
@@ -16,6 +17,7 @@ use crate::sys::terminal::takes_colour;
 pub use events::events;
 pub use page::page;
 pub use plan::{plan_lines, plan_page};
+pub use pools::{PoolRow, pools, settings};
 pub use stats::stats_page;
 pub use table::table;
 pub use why::{Case, stopper, why};

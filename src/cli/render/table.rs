@@ -78,7 +78,7 @@ fn when(record: &RunRecord, now: Timestamp) -> String {
     }
 }
 
-fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

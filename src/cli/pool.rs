@@ -1,0 +1,391 @@
+//! `retrier pool`: what the pools allow, and what runs get from them. Start reading at [`pool`].
+
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal};
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::daemon::doorbell::Ring;
+use crate::json::{self, Counts};
+use crate::model::pool::{DEFAULT, HOOKS};
+use crate::model::{Gate, Gauge, Pool, PoolRecord, Rate, Timestamp};
+use crate::store::{Pass, Store, StoreError};
+use crate::sys::failpoint;
+
+use super::args::{NamesArgs, PolicyArgs, PoolArgs, PoolListArgs, PoolVerb, RateArg, SetArgs};
+use super::client::Client;
+use super::failure::{Failure, code};
+use super::render::{PoolRow, Style};
+use super::{out, render};
+
+/// So many pools are changed in one transaction at the most, so that others get their turn.
+const BATCH_MAX: usize = 1000;
+
+/// Changes pools, or lists them.
+pub fn pool(client: &Client, args: &PoolArgs) -> anyhow::Result<u8> {
+    match &args.verb {
+        PoolVerb::Set(args) => set(client, args),
+        PoolVerb::List(args) => list(client, args),
+        PoolVerb::Pause(args) => turn(client, args, true),
+        PoolVerb::Resume(args) => turn(client, args, false),
+        PoolVerb::Delete(args) => delete(client, &args.name),
+    }
+}
+
+/// The retry options that a run in pool `name` has where it is given none. Errors: there is no such
+/// pool, it is that of the hooks, or a newer program has set them.
+pub fn defaults(store: Option<&Store>, name: &str) -> anyhow::Result<PolicyArgs> {
+    if name == HOOKS {
+        return Err(Failure::new(code::USAGE, "the pool hooks is for hooks").into());
+    }
+    let Some(store) = store else {
+        return match name {
+            DEFAULT => Ok(PolicyArgs::default()),
+            _ => Err(no_pool_yet(name).into()),
+        };
+    };
+    let Some(record) = store.read().pool(name)? else {
+        return Err(store.read().no_pool(name)?.into());
+    };
+    Ok(options(&record)?)
+}
+
+fn options(record: &PoolRecord) -> Result<PolicyArgs, Failure> {
+    PolicyArgs::of_stored(&record.options).map_err(|error| {
+        let name = &record.pool.name;
+        let error = out::escape_text(&error);
+        let message = format!("the retry options of pool {name} cannot be read: {error}");
+        let hint = format!(
+            "a newer retrier has set them; `retrier pool set {name} --no-defaults` forgets them"
+        );
+        Failure::new(code::FAILED, message).hint(hint)
+    })
+}
+
+/// The error that there is no pool `name` where there is no database.
+fn no_pool_yet(name: &str) -> StoreError {
+    StoreError::NoPool {
+        pool: name.to_owned(),
+        known: format!("is {DEFAULT}"),
+    }
+}
+
+fn set(client: &Client, args: &SetArgs) -> anyhow::Result<u8> {
+    if args.name == HOOKS && args.retries != PolicyArgs::default() {
+        let message = "the pool hooks takes no retry options: every hook has the usual ones";
+        return Err(Failure::new(code::USAGE, message).into());
+    }
+    let mut store = client.create()?;
+    let ring = client.ring();
+    let now = clock::now();
+    let done = store.with_room(|store| {
+        let pass = store.begin()?;
+        let found = pass.read().pool(&args.name)?;
+        let (pool, options) = match settings(found.as_ref(), args) {
+            Ok(settings) => settings,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if write(&pass, found.as_ref(), (&pool, &options), now)? {
+            commit(pass)?;
+        }
+        Ok(Ok((found, pool, options)))
+    })?;
+    let (found, pool, options) = done?;
+    let waits = found.as_ref().is_some_and(has_work);
+    follow_up(client, &store, ring, waits)?;
+    let how = if found.is_some() { "is set" } else { "is made" };
+    let settings = render::settings(&pool, &options);
+    out::note_to_terminal(&format!("pool {} {how}: {settings}", pool.name));
+    Ok(code::DONE)
+}
+
+/// What a pool is to be after `args`, and the options to be stored with it. Errors: they do not fit
+/// what was set before.
+fn settings(found: Option<&PoolRecord>, args: &SetArgs) -> Result<(Pool, String), Failure> {
+    let mut pool = match found {
+        Some(record) => record.pool.clone(),
+        None => Pool::new(&args.name, fastrand::u64(..)),
+    };
+    pool.parallel = args.parallel.unwrap_or(pool.parallel);
+    pool.rate = rate(pool.rate, args)?;
+    if let Some(max) = args.breaker {
+        pool.breaker = Some(max).filter(|max| *max > 0);
+    }
+    if args.retries == PolicyArgs::default() && !args.no_defaults {
+        let stored = found.map_or("{}", |record| record.options.as_str());
+        return Ok((pool, stored.to_owned()));
+    }
+    let before = match found.filter(|_| !args.no_defaults) {
+        Some(record) => options(record)?,
+        None => PolicyArgs::default(),
+    };
+    let options = args.retries.clone().or(before);
+    let stored = options.stored().to_string();
+    pool.backoff = options.alone()?.backoff;
+    Ok((pool, stored))
+}
+
+fn rate(before: Option<Rate>, args: &SetArgs) -> Result<Option<Rate>, Failure> {
+    match (args.rate, args.burst, before) {
+        (Some(RateArg::Even { starts, per }), burst, _) => {
+            let burst = burst.or(before.map(|rate| rate.burst)).unwrap_or(1);
+            Ok(Some(Rate { starts, per, burst }))
+        }
+        (None, Some(burst), Some(rate)) => Ok(Some(Rate { burst, ..rate })),
+        (None, None, _) => Ok(before),
+        (Some(RateArg::Off), None, _) => Ok(None),
+        (Some(RateArg::Off), Some(_), _) | (None, Some(_), None) => {
+            let message = format!("--burst needs a rate, and pool {} has none", args.name);
+            Err(Failure::new(code::USAGE, message).hint("--rate 10/1m sets one"))
+        }
+    }
+}
+
+/// Writes the settings of a pool, if they are not those that were `found`.
+fn write(
+    pass: &Pass<'_>,
+    found: Option<&PoolRecord>,
+    (pool, options): (&Pool, &str),
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let is_same = |record: &PoolRecord| record.pool == *pool && record.options == options;
+    if found.is_some_and(is_same) {
+        return Ok(false);
+    }
+    pass.set_pool(pool, options)?;
+    if let Some(record) = found {
+        let gate = pool.within_reach(&record.gate, now);
+        if gate != record.gate {
+            pass.set_gate(&pool.name, &gate)?;
+        }
+    }
+    Ok(true)
+}
+
+fn commit(pass: Pass<'_>) -> Result<(), StoreError> {
+    let reached = failpoint::reach("pool_before_commit");
+    reached.map_err(|error| pass.trouble(error))?;
+    pass.commit()
+}
+
+/// Can a daemon do something in this pool once it may?
+fn has_work(record: &PoolRecord) -> bool {
+    record.gauge.pending() > 0
+}
+
+/// What follows a commit: it is made durable, a daemon sees it, and one is started for runs that
+/// wait. Also after a look that found nothing to change: that may have been committed a moment ago.
+fn follow_up(client: &Client, store: &Store, ring: Ring, waits: bool) -> anyhow::Result<()> {
+    failpoint::reach("pool_committed")?;
+    store.sync()?;
+    let rung = ring.is_connected();
+    drop(ring);
+    if waits || (!rung && client.is_served()) {
+        // The settings are stored, and a daemon will find them.
+        if let Err(error) = client.ensure_daemon(rung) {
+            out::note(&format!("warning: the settings are stored, but {error:#}"));
+        }
+    }
+    Ok(())
+}
+
+/// Pauses pools, or resumes them.
+fn turn(client: &Client, args: &NamesArgs, pause: bool) -> anyhow::Result<u8> {
+    let mut store = match client.existing()? {
+        Some(store) => store,
+        None => {
+            let is_known = |name: &String| [DEFAULT, HOOKS].contains(&name.as_str());
+            if let Some(unknown) = args.names.iter().find(|name| !is_known(name)) {
+                return Err(no_pool_yet(unknown).into());
+            }
+            if !pause {
+                return Ok(code::DONE);
+            }
+            client.create()?
+        }
+    };
+    if !args.all {
+        let names: BTreeSet<&String> = args.names.iter().collect();
+        let names: Vec<String> = names.into_iter().cloned().collect();
+        for turned in turn_some(client, &mut store, (&names, false), pause)? {
+            out::note_to_terminal(&turned.told());
+        }
+        return Ok(code::DONE);
+    }
+    let mut last = String::new();
+    let mut changed = 0;
+    loop {
+        let names = store.read().pool_names(&last, BATCH_MAX)?;
+        let Some(name) = names.last() else {
+            break;
+        };
+        last.clone_from(name);
+        let turned = turn_some(client, &mut store, (&names, true), pause)?;
+        changed += turned.iter().filter(|one| one.is_changed).count();
+    }
+    let how = if pause { "paused" } else { "resumed" };
+    let pools = if changed == 1 { "pool" } else { "pools" };
+    out::note_to_terminal(&format!("{changed} {pools} {how}"));
+    Ok(code::DONE)
+}
+
+/// A pool that was to be paused or resumed.
+struct Turned {
+    pool: Pool,
+    is_changed: bool,
+}
+
+impl Turned {
+    fn told(&self) -> String {
+        let name = &self.pool.name;
+        match (self.pool.paused, self.is_changed) {
+            (true, true) => format!("pool {name} paused"),
+            (true, false) => format!("pool {name} was paused before"),
+            (false, _) if self.pool.parallel == 0 => {
+                format!("pool {name} is not paused, but has parallel 0: nothing starts in it")
+            }
+            (false, true) => format!("pool {name} resumed"),
+            (false, false) => format!("pool {name} was not paused"),
+        }
+    }
+}
+
+/// Pauses or resumes these pools in one transaction. One that is gone is passed over when `all` are
+/// meant. Errors: there is no such pool, and none of them was changed.
+fn turn_some(
+    client: &Client,
+    store: &mut Store,
+    (names, all): (&[String], bool),
+    pause: bool,
+) -> anyhow::Result<Vec<Turned>> {
+    let ring = client.ring();
+    let now = clock::now();
+    let (turned, waits) = store.with_room(|store| {
+        let pass = store.begin()?;
+        let mut turned = Vec::new();
+        let mut waits = false;
+        for name in names {
+            let record = match pass.read().pool(name)? {
+                Some(record) => record,
+                None if all => continue,
+                None => return Err(pass.read().no_pool(name)?),
+            };
+            let pool = Pool {
+                paused: pause,
+                ..record.pool.clone()
+            };
+            let is_changed = write(&pass, Some(&record), (&pool, &record.options), now)?;
+            waits |= !pause && has_work(&record);
+            turned.push(Turned { pool, is_changed });
+        }
+        if turned.iter().any(|one| one.is_changed) {
+            commit(pass)?;
+        }
+        Ok((turned, waits))
+    })?;
+    follow_up(client, store, ring, waits)?;
+    Ok(turned)
+}
+
+fn delete(client: &Client, name: &str) -> anyhow::Result<u8> {
+    if [DEFAULT, HOOKS].contains(&name) {
+        let message = format!("the pool {name} is always there, and cannot be deleted");
+        return Err(Failure::new(code::STATE, message).into());
+    }
+    let Some(mut store) = client.existing()? else {
+        return Err(no_pool_yet(name).into());
+    };
+    let in_use = store.with_room(|store| {
+        let pass = store.begin()?;
+        let Some(record) = pass.read().pool(name)? else {
+            return Err(pass.read().no_pool(name)?);
+        };
+        if !pass.delete_pool(name)? {
+            return Ok(Some(record.gauge));
+        }
+        commit(pass)?;
+        Ok(None)
+    })?;
+    failpoint::reach("pool_committed")?;
+    // What is said of its runs may have been committed a moment ago.
+    store.sync()?;
+    if let Some(gauge) = in_use {
+        return Err(undeletable(name, &gauge).into());
+    }
+    out::note_to_terminal(&format!("pool {name} deleted"));
+    Ok(code::DONE)
+}
+
+fn undeletable(name: &str, gauge: &Gauge) -> Failure {
+    let (count, what) = match gauge.pending() {
+        0 => (gauge.closing, "canceled run that is still being ended"),
+        unfinished => (unfinished, "unfinished run"),
+    };
+    let what = match count {
+        1 => what.to_owned(),
+        _ => what.replacen("run", "runs", 1).replacen(" is ", " are ", 1),
+    };
+    Failure::new(code::STATE, format!("pool {name} has {count} {what}"))
+        .hint(format!("`retrier list --pool {name}` shows them"))
+}
+
+fn list(client: &Client, args: &PoolListArgs) -> anyhow::Result<u8> {
+    let now = clock::now();
+    let rows = match client.existing()? {
+        Some(store) => store.at_once(|read| {
+            let overdue = read.overdue(now)?;
+            let rows = read.pools()?.into_iter().map(|record| {
+                let due = overdue.get(&record.pool.name).copied();
+                row(record, due.unwrap_or_default(), now)
+            });
+            Ok(rows.collect())
+        })?,
+        None => [DEFAULT, HOOKS]
+            .map(|name| row(unset(name), 0, now))
+            .to_vec(),
+    };
+    if args.json {
+        let lines: String = rows
+            .iter()
+            .map(|row| format!("{}\n", json_of(row)))
+            .collect();
+        return out::bytes(lines.as_bytes());
+    }
+    let terminal = io::stdout().is_terminal();
+    let table = render::pools(&rows, now, Style::of_stdout(), terminal);
+    out::bytes(table.as_bytes())
+}
+
+/// A pool of which nothing is stored yet.
+fn unset(name: &str) -> PoolRecord {
+    PoolRecord {
+        pool: Pool::new(name, 0),
+        options: "{}".to_owned(),
+        gate: Gate::default(),
+        gauge: Gauge::default(),
+    }
+}
+
+/// A pool of which so many runs are `overdue`: they count as scheduled, and are queued.
+fn row(record: PoolRecord, overdue: u64, now: Timestamp) -> PoolRow {
+    let gauge = &record.gauge;
+    let counts = Counts {
+        running: gauge.running,
+        closing: gauge.closing,
+        queued: gauge.ready + gauge.locked + overdue,
+        scheduled: (gauge.held + gauge.scheduled).saturating_sub(overdue),
+    };
+    let hold = record.pool.hold(&record.gate, gauge.occupied(), now);
+    PoolRow {
+        record,
+        counts,
+        hold,
+    }
+}
+
+fn json_of(row: &PoolRow) -> Value {
+    let record = &row.record;
+    let options: Value = serde_json::from_str(&record.options).unwrap_or_else(|_| json!({}));
+    json::pool((&record.pool, &options), &record.gate, row.hold, row.counts)
+}

@@ -34,6 +34,7 @@ mod migration;
 mod order;
 mod outcomes;
 mod policies;
+mod pools;
 mod precedence;
 mod rates;
 mod retry;

@@ -1,12 +1,13 @@
 //! What is counted as it changes stays equal to what is there, whatever is done to runs and killed meanwhile.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use retrier::model::Pool;
 
-use crate::support::{Daemon, Home, assert_gauges, gauge_faults, seeded};
+use crate::crash::tools::{Gate, wait_until_state};
+use crate::support::{Daemon, Home, assert_gauges, gauge_faults, seeded, wait_until};
 
-use super::{set_pool, stats, store};
+use super::{LONG, assert_fields, set_pool, stats, store};
 
 /// Stores a run of some kind, or is killed while it does.
 fn some_run(home: &Home, random: &mut fastrand::Rng) {
@@ -80,6 +81,51 @@ fn gauges_are_what_is_there_whatever_is_done_and_killed() {
     drop(daemon);
     assert!(home.end_processes());
     assert_gauges(&home);
+}
+
+/// Each place where a run can stand, for as long as it takes to look.
+#[test]
+fn what_is_held_locked_or_being_ended_is_counted() {
+    let home = Home::new();
+    let (grown, end) = (Gate::new(&home, "grown"), Gate::new(&home, "end"));
+    let line = format!(
+        "trap '' TERM; : >'{}'; {}",
+        home.path("grown").display(),
+        end.line()
+    );
+    let _daemon = home.daemon();
+    let args = ["--grace", "10m", "--lock", "l", "--on-complete", "true"];
+    store(&home, &[&args[..], &["--shell", &line]].concat());
+    wait_until("it ignores SIGTERM", LONG, || grown.is_open());
+    store(&home, &["--lock", "l", "--", "true"]);
+    home.retrier(["cancel", "1"]).output().ok();
+    wait_until("one waits for the lock", LONG, || {
+        count(&home, "SELECT locked FROM gauge WHERE pool = 'default'") == 1
+    });
+    assert_gauges(&home);
+    for (column, pool) in [("closing", "default"), ("closing", ""), ("held", "hooks")] {
+        let sql = format!("SELECT {column} FROM gauge WHERE pool = '{pool}'");
+        assert_eq!(count(&home, &sql), 1, "{column} of {pool}");
+    }
+    let all = stats(&home, &[]);
+    assert_fields(&all, &[("pending", 1), ("queued", 1), ("running", 0)]);
+    let hooks = stats(&home, &["--pool", "hooks"]);
+    assert_fields(&hooks, &[("pending", 1), ("scheduled", 1)]);
+    let metrics = home.retrier(["stats", "--prometheus"]).output().ok().text();
+    let used = "retrier_slots_used{pool=\"default\"} 1\n";
+    assert!(metrics.contains(used), "{metrics}");
+    end.open();
+    assert_eq!(home.wait(2), 0);
+    wait_until_state(&home, 3, "succeeded");
+    assert_gauges(&home);
+    assert_eq!(stats(&home, &["--pool", "hooks"])["pending"], 0);
+}
+
+fn count(home: &Home, sql: &str) -> i64 {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(home.db(), flags).expect("it is there");
+    let found = database.query_row(sql, [], |row| row.get(0));
+    found.expect("it can be read")
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::{Home, wait_until, wall_ns};
 
-use super::{LONG, assert_fields, stats, store};
+use super::{LONG, assert_fields, ms, stats, store};
 
 /// The objects in a log; every other line is an event.
 fn objects(log: &str) -> Vec<Value> {
@@ -27,8 +27,7 @@ fn the_daemon_logs_the_same_object_at_the_interval() {
     assert_eq!(daemon.stop(), 0);
     let told = objects(&daemon.errors());
     for (n, line) in told.iter().enumerate() {
-        let at: Result<jiff::Timestamp, _> = line["at"].as_str().expect("a time").parse();
-        let after_ms = at.expect("RFC 3339").as_millisecond() - began_ms;
+        let after_ms = ms(&line["at"]) - began_ms;
         assert!(after_ms >= (n as i64 + 1) * 1000, "{told:?}");
     }
     let mut last = told.last().expect("there are three").clone();

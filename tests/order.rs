@@ -96,13 +96,28 @@ fn a_delayed_or_backing_off_run_holds_no_slot_whatever_its_priority() {
 fn a_decision_changes_the_order() {
     let home = Home::new();
     let _daemon = home.daemon_with(&["--parallel", "1"], &[]);
+    let wish = r#"{"retry_in":"100ms","priority":50}"#;
+    let first =
+        format!("[ $RETRIER_ATTEMPT = 2 ] || {{ echo '{wish}' >$RETRIER_DECISION; exit 1; }}");
     let gate = Gate::new(&home, "gate");
-    let wish = r#"[ $RETRIER_ATTEMPT = 2 ] || { echo '{"retry_in":0,"priority":50}' >$RETRIER_DECISION; exit 1; }"#;
-    let line = format!("{wish}\n{}", note(&home));
+    // It runs while the one that has decided waits for its second attempt.
+    let patient = home.run(["--shell", &format!("{first}\n{}", note(&home))]);
     let busy = home.run(["--shell", &gate.line()]);
+    let other = home.run([
+        "--priority",
+        "40",
+        "--delay",
+        "50ms",
+        "--shell",
+        &note(&home),
+    ]);
+    wait_until("it has decided", LONG, || {
+        home.status(patient)["priority"] == 50
+    });
     wait_until_state(&home, busy, "running");
-    let patient = home.run(["--priority", "20", "--shell", &line]);
-    let other = home.run(["--priority", "10", "--shell", &note(&home)]);
+    for id in [patient, other] {
+        wait_until_state(&home, id, "queued");
+    }
     gate.open();
     wait_until("both have run", LONG, || started(&home).len() == 2);
     assert_eq!(started(&home), [patient, other]);

@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn who_is_overdue_is_looked_up_among_those_who_wait() {
-        assert_plan(OVERDUE, "USING INDEX run_due (due_at<?)");
+        assert_plan(OVERDUE, "USING COVERING INDEX run_due (due_at<?)");
         assert_plan(NAMES, "PRIMARY KEY (name>?)");
     }
 }

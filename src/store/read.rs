@@ -339,7 +339,7 @@ mod tests {
         );
         assert_plan(OLDEST_ENDING, "COVERING INDEX run_finished");
         assert_plan(IDLE, "COVERING INDEX run_stage (stage>?)");
-        assert_plan(CLOSING, "COVERING INDEX run_closing (rowid>?)");
+        assert_plan(CLOSING, "INDEX run_closing (id>?)");
         assert_plan(
             &open_sql(OPEN_OF_RUN),
             "run USING INTEGER PRIMARY KEY (rowid=?)",

@@ -29,10 +29,6 @@ const ATTEMPTS: &str = "SELECT pool, success, was_due_at, started_at, ended_at \
 const RUNS: &str = "SELECT pool, created_at, finished_at, state = 'failed' \
      FROM run INDEXED BY run_finished WHERE finished_at > ?1 AND finished_at <= ?2";
 
-/// The runs that are due, while no daemon has seen it.
-const UNSEEN: &str = "SELECT pool FROM run INDEXED BY run_due \
-     WHERE stage = 'scheduled' AND due_at <= ?1";
-
 const OLDEST: &str = "SELECT created_at FROM run WHERE id = (SELECT min(id) FROM run \
      INDEXED BY run_pending_all WHERE finished_at IS NULL AND pool <> 'hooks')";
 
@@ -68,20 +64,13 @@ struct Counts {
 }
 
 impl Counts {
-    /// The group of a row, whose first column is the pool.
-    fn of(
-        &mut self,
-        scope: Scope<'_>,
-        row: &Row<'_>,
-    ) -> rusqlite::Result<Option<&mut (Tally, u64)>> {
-        let pool = row.get_ref(0)?.as_str()?;
-        let Some(group) = scope.group(pool) else {
-            return Ok(None);
-        };
+    /// The group of what belongs to `pool`.
+    fn of(&mut self, scope: Scope<'_>, pool: &str) -> Option<&mut (Tally, u64)> {
+        let group = scope.group(pool)?;
         if !self.groups.contains_key(group) {
             self.groups.insert(group.to_owned(), Default::default());
         }
-        Ok(self.groups.get_mut(group))
+        self.groups.get_mut(group)
     }
 
     fn take(&mut self, group: &str) -> (Tally, u64) {
@@ -181,7 +170,7 @@ impl Reader<'_> {
         let mut counts = Counts::default();
         let reach = params![at.minus(window).millis(), at.millis()];
         self.rows(ATTEMPTS, reach, |row| {
-            if let Some((tally, _)) = counts.of(scope, row)? {
+            if let Some((tally, _)) = counts.of(scope, row.get_ref(0)?.as_str()?) {
                 tally.add_attempt(Ended {
                     success: row.get(1)?,
                     due: time(row, 2)?,
@@ -192,18 +181,17 @@ impl Reader<'_> {
             Ok(())
         })?;
         self.rows(RUNS, reach, |row| {
-            if let Some((tally, _)) = counts.of(scope, row)? {
+            if let Some((tally, _)) = counts.of(scope, row.get_ref(0)?.as_str()?) {
                 let [stored, ended] = [row.get(1)?, row.get(2)?].map(Timestamp::from_millis);
                 tally.add_run(stored, ended, row.get(3)?);
             }
             Ok(())
         })?;
-        self.rows(UNSEEN, [at.millis()], |row| {
-            if let Some((_, unseen)) = counts.of(scope, row)? {
-                *unseen += 1;
+        for (pool, overdue) in self.overdue(at)? {
+            if let Some((_, unseen)) = counts.of(scope, &pool) {
+                *unseen += overdue;
             }
-            Ok(())
-        })?;
+        }
         Ok(counts)
     }
 
@@ -247,7 +235,6 @@ mod tests {
             RUNS,
             "USING COVERING INDEX run_finished (finished_at>? AND finished_at<?)",
         );
-        assert_plan(UNSEEN, "USING COVERING INDEX run_due (due_at<?)");
         assert_plan(OLDEST, "USING INDEX run_pending_all");
         assert_plan(OLDEST_IN, "USING INDEX run_pending (pool=?)");
     }

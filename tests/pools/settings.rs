@@ -262,7 +262,7 @@ fn a_run_of_a_deleted_pool_is_not_retried_before_the_pool_is_made_anew() {
     assert_eq!(home.wait(id), 1);
     pool(&home, "delete a").ok();
     for args in [&["retry", "1"][..], &["retry", "--all-failed"]] {
-        let hint = "run 1 is of pool a, which was deleted\nhint: `retrier pool set a`";
+        let hint = "run 1 belongs to the pool a, which is gone\nhint: `retrier pool set a`";
         assert_refused(home.retrier(args).output(), 4, hint);
     }
     assert_eq!(home.state(id), "failed");

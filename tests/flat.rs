@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use retrier::model::{Status, Timestamp};
+use retrier::model::{Pool, Status, Timestamp};
 use retrier::store::Filter;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -152,6 +152,43 @@ fn no_list_costs_more_in_a_bigger_database() {
     let mut small = filled(&dir.path().join("small"), 1, false);
     let mut big = filled(&dir.path().join("big"), TIMES, false);
     compare(&lists(&mut small), &lists(&mut big));
+}
+
+/// Each pool in which a run waits for a lock is one in which it could go on.
+#[test]
+fn a_lock_costs_the_same_when_runs_of_many_pools_wait_for_it() {
+    Steps::watch();
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let hand_on = |name: &str, times: u32| {
+        let mut desk = filled(&dir.path().join(name), times, true);
+        let mut steps = Steps::default();
+        for pool in ["p0001", "p0003"] {
+            let holder = desk.claim(pool, NOW);
+            steps = Steps::of(|| desk.settle(holder, 0, NOW));
+        }
+        vec![("hand on".to_owned(), steps)]
+    };
+    compare(&hand_on("small", 1), &hand_on("big", TIMES));
+}
+
+/// The first that wait for a lock are all in pools that are shut.
+#[test]
+fn a_lock_goes_past_shut_pools_however_many_wait_in_them() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("db");
+    let mut desk = filled(&path, 1, false);
+    let holder = desk.claim("default", NOW);
+    let mut spec = Desk::spec(1);
+    spec.lock = Some("one".to_owned());
+    spec.pool = "p0001".to_owned();
+    let last = desk.submit(&spec, NOW);
+    desk.advance(NOW);
+    desk.set_pool(&Pool {
+        paused: true,
+        ..Pool::new("default", 1)
+    });
+    desk.settle(holder, 0, NOW);
+    assert_eq!(desk.claim("p0001", NOW), last);
 }
 
 /// The statements that the operations make, those of their triggers among them. A look at each pool

@@ -44,8 +44,16 @@ const OPEN_LOCKS: &str = "SELECT lock FROM open_lock LIMIT ?1";
 const HOLDER: &str = "SELECT id, stage IS 'ready', pool FROM run INDEXED BY run_lock_held \
      WHERE lock = ?1 AND lock IS NOT NULL AND (stage = 'ready' OR open_attempt IS NOT NULL)";
 
-/// The lowest id in any pool that starts something: one look into the index for each pool in which
-/// a run waits for this lock.
+/// The lowest id in any pool that starts something, if it is among the first that wait for this
+/// lock, as it is unless shut pools have many of them.
+const NEAR_HEIR: &str = "SELECT min(heirs.id), heirs.pool FROM (\
+     SELECT id, pool FROM run INDEXED BY run_lock_order \
+     WHERE stage = 'locked' AND lock = ?1 ORDER BY id LIMIT 16) AS heirs \
+     CROSS JOIN pool ON pool.name = heirs.pool WHERE NOT pool.paused AND pool.parallel > 0 \
+     HAVING min(heirs.id) IS NOT NULL";
+
+/// As [`NEAR_HEIR`], wherever it is: one look into the index for each pool in which a run waits for
+/// this lock.
 const HEIR: &str = "WITH RECURSIVE found (pool) AS (\
      SELECT min(pool) FROM run INDEXED BY run_locked \
      WHERE stage = 'locked' AND lock = ?1 UNION ALL \
@@ -134,10 +142,11 @@ impl Pass<'_> {
         };
         for lock in locks {
             if self.free_lock(&lock, &mut advance)? {
-                let heirs = self.read().rows(HEIR, [&lock], |row| {
-                    Ok((RunId(row.get(0)?), row.get::<_, String>(1)?))
-                })?;
-                for (run, pool) in heirs {
+                let mut heir = self.heir(NEAR_HEIR, &lock)?;
+                if heir.is_none() {
+                    heir = self.heir(HEIR, &lock)?;
+                }
+                if let Some((run, pool)) = heir {
                     self.set_stage(run, "locked", "ready")?;
                     advance.pools.push(pool);
                 }
@@ -149,6 +158,13 @@ impl Pass<'_> {
             self.guard(looked_at)?;
         }
         Ok(advance)
+    }
+
+    fn heir(&self, sql: &str, lock: &str) -> Result<Option<(RunId, String)>, StoreError> {
+        let heirs = self.read().rows(sql, [lock], |row| {
+            Ok((RunId(row.get(0)?), row.get::<_, String>(1)?))
+        })?;
+        Ok(heirs.into_iter().next())
     }
 
     /// Can `lock` be given away? It is taken from a run that cannot start because its pool is shut.
@@ -208,6 +224,12 @@ mod tests {
             "pool USING PRIMARY KEY (name=?)",
         ] {
             assert_loop(HEIR, part);
+        }
+        for part in [
+            "COVERING INDEX run_lock_order (lock=?)",
+            "pool USING PRIMARY KEY (name=?)",
+        ] {
+            assert_loop(NEAR_HEIR, part);
         }
         assert_plan(HOLDER, "USING INDEX run_lock_held (lock=?)");
     }

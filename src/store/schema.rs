@@ -7,7 +7,7 @@ pub const APPLICATION_ID: i64 = 0x7265_7472;
 pub const MIGRATIONS: &[&str] = &[FIRST, POLICIES, POOLS];
 
 /// How many tables, indexes and triggers there are before the first step and after each.
-pub const OBJECTS: [i64; MIGRATIONS.len() + 1] = [0, 15, 20, 48];
+pub const OBJECTS: [i64; MIGRATIONS.len() + 1] = [0, 15, 20, 49];
 
 /// The newest layout that this program knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -222,6 +222,7 @@ CREATE INDEX run_ready ON run (pool, rank, id) WHERE stage = 'ready';
 -- Who is the probe of an open pool.
 CREATE INDEX run_probe ON run (pool, failures, rank, id) WHERE stage = 'ready';
 CREATE INDEX run_locked ON run (lock, pool, id) WHERE stage = 'locked';
+CREATE INDEX run_lock_order ON run (lock, id, pool) WHERE stage = 'locked';
 CREATE UNIQUE INDEX run_lock_held ON run (lock)
     WHERE lock IS NOT NULL AND (stage = 'ready' OR open_attempt IS NOT NULL);
 CREATE INDEX run_lock_pool ON run (pool, lock)

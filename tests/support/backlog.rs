@@ -91,7 +91,7 @@ const POOLS: &str = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FR
      SELECT printf('p%04d', i), iif(i % 2 = 0, 1, 10), i % 2 = 0, '{}', i FROM n";
 
 const CONTENT: &str = "INSERT INTO content (id, digest, bytes, refs) VALUES (1, 'backlog', \
-     CAST('A=1' || char(0) AS BLOB), :finished + :backing_off + :locked + 2 * :pools)";
+     CAST('A=1' || char(0) AS BLOB), :finished + :backing_off + :locked + 1 + :pools)";
 
 const FINISHED: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
      WHERE i < :finished), \

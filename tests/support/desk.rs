@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use retrier::model::{
-    Environment, Event, Key, Outcome, Policy, RunId, Spec, Start, Timestamp, next,
+    Environment, Event, Key, Outcome, Policy, Pool, RunId, Spec, Start, Timestamp, next,
 };
 use retrier::store::{Access, Facts, Filter, Folder, Pass, Removed, Store, StoreError};
 use retrier::sys::identity::{ProcessIdentity, World};
@@ -159,5 +159,18 @@ impl Desk {
     pub fn list(&self, filter: &Filter, now: Timestamp) -> usize {
         let listed = self.store.at_once(|read| read.list(filter, now));
         listed.expect("a database can be listed").len()
+    }
+
+    /// How many runs of `pool` have not ended.
+    pub fn pending(&self, pool: &str) -> u64 {
+        let found = self.store.read().pool(pool).expect("it can be looked up");
+        found.map_or(0, |record| record.gauge.pending())
+    }
+
+    /// Makes a pool, or changes it.
+    pub fn set_pool(&mut self, pool: &Pool) {
+        let pass = self.store.begin().expect("nobody else writes");
+        let set = pass.set_pool(pool, "{}").and_then(|()| pass.commit());
+        set.expect("it can be stored");
     }
 }

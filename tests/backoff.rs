@@ -49,7 +49,8 @@ fn marking(file: &Path) -> String {
 
 /// A daemon that forgets nothing while its clock runs ahead.
 fn daemon_for_ever(home: &Home) -> Daemon {
-    home.daemon_with(&["--retention", "0", "--parallel", "20"], &[])
+    home.slots(20);
+    home.daemon_with(&["--retention", "0"], &[])
 }
 
 /// Has the clock run ahead by `step` every few milliseconds until the commands have left `count` marks and all runs

@@ -91,7 +91,8 @@ fn few_descriptors(limit: u32) -> (Vec<String>, bool) {
     let journal = Journal::new(&home);
     let line = journal.line("sleep 0.2");
     let ids: Vec<i64> = (0..12).map(|_| stored(&home, &line)).collect();
-    let daemon = format!("ulimit -n {limit}; exec retrier daemon --parallel 12");
+    let daemon = format!("ulimit -n {limit}; exec retrier daemon");
+    home.slots(12);
     let mut daemon = home.sh(daemon).spawn();
     let mut wrong = Vec::new();
     let mut trouble = true;
@@ -158,14 +159,15 @@ fn a_daemon_with_few_descriptors_charges_nothing_and_goes_on_when_it_has_more() 
 fn many_living_attempts(envs: &[(&str, &str)]) -> Vec<String> {
     let home = Home::new();
     let (journal, gate) = (Journal::new(&home), Gate::new(&home, "gate"));
-    let mut first = home.daemon_with(&["--parallel=16"], &[]);
+    home.slots(16);
+    let mut first = home.daemon();
     let line = journal.line(&gate.line());
     let run = || home.run(["--max-failures", "1", "--grace", "100ms", "--shell", &line]);
     let ids: Vec<i64> = (0..16).map(|_| run()).collect();
     let all = || ids.iter().all(|id| journal.starts(*id).len() == 1);
     wait_until("all attempts run", LONG, all);
     first.kill9();
-    let call = home.sh("ulimit -n 26; exec retrier daemon --parallel 16");
+    let call = home.sh("ulimit -n 26; exec retrier daemon");
     let call = envs
         .iter()
         .fold(call, |call, (key, value)| call.env(key, value));

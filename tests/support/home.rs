@@ -138,6 +138,14 @@ impl Home {
         Daemon::start(self, args, envs)
     }
 
+    /// Gives the default pool so many slots.
+    #[track_caller]
+    pub fn slots(&self, slots: u32) {
+        let slots = slots.to_string();
+        let call = self.retrier(["pool", "set", "default", "--parallel", &slots]);
+        call.output().ok();
+    }
+
     /// Every living process that belongs to this home: daemons, shims, commands, clients.
     pub fn processes(&self) -> Vec<Process> {
         processes::belonging_to(self.folder.path(), &self.db)

@@ -143,7 +143,8 @@ impl Arena {
             );
         }
         let envs = [("RETRIER_CRASH", &plan.join(",")[..]), ("RETRIER_BUG", bug)];
-        self.home.daemon_with(&["--parallel", "30"], &envs)
+        self.home.slots(30);
+        self.home.daemon_with(&[], &envs)
     }
 
     /// Stores a run, and waits until its instant is near.

@@ -155,13 +155,9 @@ impl Crew {
 
     fn daemon(&self, bug: &str) -> Daemon {
         // With few slots, a shim that could be used again would be.
-        let parallel = if self.fate == Fate::Succeeds {
-            "3"
-        } else {
-            "30"
-        };
         self.home
-            .daemon_with(&["--parallel", parallel], &[("RETRIER_BUG", bug)])
+            .slots(if self.fate == Fate::Succeeds { 3 } else { 30 });
+        self.home.daemon_with(&[], &[("RETRIER_BUG", bug)])
     }
 
     fn submit(&self, rng: &mut fastrand::Rng) -> i64 {

@@ -43,9 +43,11 @@ fn a_pool_that_is_deleted_while_runs_are_stored_in_it_leaves_none_behind() {
             1 => "submit_before_commit:1:sleep=20",
             _ => "none:1:kill",
         };
-        let mut calls: Vec<_> = (0..10).map(|_| submit(&home).crash(fate).spawn()).collect();
+        let before = if round < 3 { 10 } else { 0 };
+        let submit_many = |count| (0..count).map(|_| submit(&home).crash(fate).spawn());
+        let mut calls: Vec<_> = submit_many(before).collect();
         let delete = home.retrier(["pool", "delete", "a"]).crash(fate).spawn();
-        calls.extend((0..10).map(|_| submit(&home).spawn()));
+        calls.extend(submit_many(20 - before));
         let deleted = delete.wait();
         let outputs: Vec<Output> = calls.into_iter().map(|call| call.wait()).collect();
         let stored = outputs.iter().filter(|output| output.code == 0).count();

@@ -8,6 +8,7 @@
 mod support;
 
 mod backoff;
+mod batch;
 mod breakers;
 mod cancel;
 mod clean_child;

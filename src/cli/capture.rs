@@ -1,11 +1,13 @@
 //! What `run` captures of its caller: the command, its folder, environment, umask and input.
 
+use std::collections::HashSet;
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,7 +15,7 @@ use anyhow::{Context, bail};
 use crate::clock;
 use crate::model::{Environment, Key, Spec, Start, Timestamp};
 use crate::sys::files::{arguments_max, current_umask, own_user};
-use crate::sys::spawn::{path_bytes, resolve};
+use crate::sys::spawn::{bytes_path, path_bytes, resolve};
 
 use super::args::{PolicyArgs, RunArgs};
 use super::failure::{Failure, code};
@@ -46,13 +48,16 @@ const OURS: &[&str] = &[
 /// it needs cannot be read.
 pub fn spec(args: &RunArgs, defaults: &PolicyArgs) -> anyhow::Result<Spec> {
     check_switch(args)?;
-    let command = command(args);
+    let mut spec = frame(args, defaults)?;
+    spec.command = command(args);
+    Checks::default().check(&spec, args.no_check)?;
+    spec.stdin = input(args)?;
+    Ok(spec)
+}
+
+/// As [`spec`], without its command and its input.
+pub fn frame(args: &RunArgs, defaults: &PolicyArgs) -> anyhow::Result<Spec> {
     let cwd = cwd(args)?;
-    let environment = environment(args);
-    check_size(&command, &environment)?;
-    if !args.no_check {
-        check_command(&command, &environment, &cwd)?;
-    }
     let policy = args.retries.policy(defaults)?;
     let start = match (args.delay, args.at) {
         (Some(delay), _) => Start::After(delay),
@@ -60,13 +65,12 @@ pub fn spec(args: &RunArgs, defaults: &PolicyArgs) -> anyhow::Result<Spec> {
         (None, None) => Start::Now,
     };
     check_start(start, policy.deadline, args, clock::now())?;
-    let stdin = args.stdin.as_deref().map(stdin).transpose()?;
     Ok(Spec {
-        command,
+        command: Vec::new(),
         cwd: path_bytes(&cwd),
-        environment,
+        environment: environment(args),
         umask: current_umask(),
-        stdin,
+        stdin: None,
         name: args.name.clone(),
         policy,
         start,
@@ -79,6 +83,45 @@ pub fn spec(args: &RunArgs, defaults: &PolicyArgs) -> anyhow::Result<Spec> {
         pool: args.pool.clone(),
         lock: args.lock.clone(),
     })
+}
+
+/// What every attempt is to read.
+pub fn input(args: &RunArgs) -> anyhow::Result<Option<Arc<[u8]>>> {
+    let read = args.stdin.as_deref().map(stdin).transpose()?;
+    Ok(read.map(Into::into))
+}
+
+/// Looks whether commands can be executed; of a program that was found it is not asked again.
+#[derive(Debug, Default)]
+pub struct Checks {
+    found: HashSet<(Vec<u8>, Vec<u8>, Vec<u8>)>,
+}
+
+/// So many programs are remembered.
+const FOUND_MAX: usize = 1000;
+
+impl Checks {
+    /// Refuses what could never be executed; whether there is such a program is not looked at with
+    /// `no_check`.
+    pub fn check(&mut self, spec: &Spec, no_check: bool) -> anyhow::Result<()> {
+        check_size(&spec.command, &spec.environment)?;
+        if no_check {
+            return Ok(());
+        }
+        let name = spec.command.first().map_or(&[][..], Vec::as_slice);
+        let path = spec.environment.get(b"PATH");
+        // No PATH is not the same as an empty one, and no path holds NUL.
+        let path_key = path.unwrap_or(b"\0");
+        let key = (name.to_vec(), path_key.to_vec(), spec.cwd.clone());
+        if self.found.contains(&key) {
+            return Ok(());
+        }
+        check_command(name, path, &bytes_path(&spec.cwd))?;
+        if self.found.len() < FOUND_MAX {
+            self.found.insert(key);
+        }
+        Ok(())
+    }
 }
 
 /// Refuses a run that would fail without an attempt.
@@ -129,7 +172,8 @@ fn check_switch(args: &RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn command(args: &RunArgs) -> Vec<Vec<u8>> {
+/// The words of the command that `args` name.
+pub fn command(args: &RunArgs) -> Vec<Vec<u8>> {
     match &args.shell {
         Some(line) => Spec::shell(line.as_bytes().to_vec()),
         None => args
@@ -229,9 +273,8 @@ fn check_size(command: &[Vec<u8>], environment: &Environment) -> anyhow::Result<
     Ok(())
 }
 
-fn check_command(command: &[Vec<u8>], environment: &Environment, cwd: &Path) -> anyhow::Result<()> {
-    let name = command.first().map_or(&[][..], Vec::as_slice);
-    match resolve(name, environment.get(b"PATH"), cwd) {
+fn check_command(name: &[u8], path: Option<&[u8]>, cwd: &Path) -> anyhow::Result<()> {
+    match resolve(name, path, cwd) {
         Ok(_) => Ok(()),
         Err(unresolved) => {
             let name = String::from_utf8_lossy(name);

@@ -51,7 +51,7 @@ fn defaults(
         Err(_) if name.is_none() => None,
         Err(error) => return Err(error),
     };
-    pool::defaults(store.as_ref(), name.unwrap_or(DEFAULT))
+    pool::defaults(store.as_ref().map(Store::read), name.unwrap_or(DEFAULT))
 }
 
 fn policy(policy: &Policy, args: &ExplainArgs) -> anyhow::Result<u8> {

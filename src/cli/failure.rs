@@ -21,6 +21,10 @@ pub mod code {
     pub const UNKNOWN: u8 = 5;
     /// Waiting took longer than its limit, or an attempt did, or the run's deadline has passed.
     pub const TIMEOUT: u8 = 124;
+    /// The command cannot be executed.
+    pub const NOT_EXECUTABLE: u8 = 126;
+    /// There is no such command.
+    pub const NOT_FOUND: u8 = 127;
     /// While a command's own exit code is passed on: retrier itself failed.
     pub const RETRIER: u8 = 125;
     /// The run was canceled.

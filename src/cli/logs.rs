@@ -44,12 +44,12 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
 }
 
 fn follow(client: &Client, store: &Store, id: RunId, mut tail: Tail) -> anyhow::Result<u8> {
-    let mut waiting = Waiting::new(client, None, false)?;
+    let mut waiting = Waiting::new(client, [id], None, false)?;
     if !store.read().run(id)?.state.is_final() && !client.is_served() {
         out::note("no daemon runs, `retrier daemon --detach` starts one");
     }
     loop {
-        let woken = waiting.next(store, &[id], Some(TICK))?;
+        let woken = waiting.next(store, Some(TICK))?;
         tail.pump(store.read().run(id)?.attempts)?;
         match woken {
             Woken::Tick => {}

@@ -4,6 +4,7 @@
 //! and errors go to stderr. `render` is the only code that formats for people. Start reading at [`main`].
 
 pub mod args;
+mod batch;
 mod cancel;
 mod capture;
 mod cleanup;
@@ -23,6 +24,7 @@ mod prometheus;
 mod render;
 mod retry;
 mod run;
+mod several;
 mod stats;
 mod status;
 mod tail;

@@ -10,7 +10,7 @@ use crate::daemon::doorbell::Ring;
 use crate::json::{self, Counts};
 use crate::model::pool::{DEFAULT, HOOKS};
 use crate::model::{Gate, Gauge, Pool, PoolRecord, Rate, Timestamp};
-use crate::store::{Pass, Store, StoreError};
+use crate::store::{Pass, Reader, Store, StoreError};
 use crate::sys::failpoint;
 
 use super::args::{NamesArgs, PolicyArgs, PoolArgs, PoolListArgs, PoolVerb, RateArg, SetArgs};
@@ -35,18 +35,18 @@ pub fn pool(client: &Client, args: &PoolArgs) -> anyhow::Result<u8> {
 
 /// The retry options that a run in pool `name` has where it is given none. Errors: there is no such
 /// pool, it is that of the hooks, or a newer program has set them.
-pub fn defaults(store: Option<&Store>, name: &str) -> anyhow::Result<PolicyArgs> {
+pub fn defaults(read: Option<Reader<'_>>, name: &str) -> anyhow::Result<PolicyArgs> {
     if name == HOOKS {
         return Err(Failure::new(code::USAGE, "the pool hooks is for hooks").into());
     }
-    let Some(store) = store else {
+    let Some(read) = read else {
         return match name {
             DEFAULT => Ok(PolicyArgs::default()),
             _ => Err(no_pool_yet(name).into()),
         };
     };
-    let Some(record) = store.read().pool(name)? else {
-        return Err(store.read().no_pool(name)?.into());
+    let Some(record) = read.pool(name)? else {
+        return Err(read.no_pool(name)?.into());
     };
     Ok(options(&record)?)
 }

@@ -20,17 +20,31 @@ pub struct Progress {
     bar: Option<ProgressBar>,
 }
 
+/// How far many runs are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Ended, however.
+    pub done: usize,
+    /// An attempt runs.
+    pub running: usize,
+    /// Ended, and did not succeed.
+    pub failed: usize,
+}
+
 impl Progress {
-    /// A line on stderr, unless `quiet`.
+    /// A line for one run on stderr, unless `quiet`.
     pub fn new(quiet: bool) -> Self {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let shown = !quiet && !dumb && io::stderr().is_terminal();
+        let line = || styled(ProgressBar::new_spinner(), "{spinner} {msg} ({elapsed})");
         Self {
-            bar: shown.then(|| {
-                let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
-                let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-                ProgressBar::new_spinner().with_style(style.tick_chars("|/-\\ "))
-            }),
+            bar: is_shown(quiet).then(line),
+        }
+    }
+
+    /// A bar for so many runs on stderr, unless `quiet`.
+    pub fn of_many(runs: usize, quiet: bool) -> Self {
+        let bar = || styled(ProgressBar::new(runs as u64), "[{bar:20}] {msg}");
+        Self {
+            bar: is_shown(quiet).then(bar),
         }
     }
 
@@ -39,27 +53,71 @@ impl Progress {
         self.bar.is_some()
     }
 
-    /// Draws the state of the runs that are waited for.
-    pub fn draw(&self, store: &Store, pending: &[RunId]) {
+    /// Draws the state of the run that is waited for.
+    pub fn draw(&self, store: &Store, run: RunId) {
         let Some(bar) = &self.bar else {
             return;
         };
-        let text = match pending {
-            [id] => one(store, *id),
-            many => Some(format!("waiting for {} runs", many.len())),
-        };
-        if let Some(text) = text {
+        if let Some(text) = one(store, run) {
             bar.set_message(text);
         }
         bar.tick();
     }
 
-    /// Takes the line away.
+    /// Draws how far the runs are.
+    pub fn draw_many(&self, count: Count) {
+        let Some(bar) = &self.bar else {
+            return;
+        };
+        bar.set_position(count.done as u64);
+        let rate = 0.0 * bar.per_sec();
+        let speed = if count.done > 0 && rate > 0.0 {
+            format!(", {rate:.1}/s, ETA {}", span(whole_seconds(bar.eta())))
+        } else {
+            String::new()
+        };
+        let Count {
+            done,
+            running,
+            failed,
+        } = count;
+        let total = bar.length().unwrap_or_default();
+        bar.set_message(format!(
+            "{done}/{total} done, {running} running, {failed} failed{speed}"
+        ));
+        bar.tick();
+    }
+
+    /// Takes the line away while `act` prints.
+    pub fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(act),
+            None => act(),
+        }
+    }
+
+    /// Takes the line away for good.
     pub fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
+}
+
+fn is_shown(quiet: bool) -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    !quiet && !dumb && io::stderr().is_terminal()
+}
+
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style.tick_chars("|/-\\ ").progress_chars("=> "))
+}
+
+/// What is only estimated is not told to the millisecond.
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs_f64().ceil() as u64)
 }
 
 fn one(store: &Store, id: RunId) -> Option<String> {

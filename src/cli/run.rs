@@ -11,16 +11,22 @@ use super::args::{IfExists, RunArgs};
 use super::client::{Client, Service};
 use super::failure::{Failure, code};
 use super::wait::{Manner, one};
-use super::{capture, out, pool};
+use super::{batch, capture, out, pool};
 
 /// Stores a run. The three outcomes: it is stored and its id printed, it is surely not stored, or
 /// nobody knows (exit code 5).
 pub fn run(client: impl FnOnce() -> anyhow::Result<Client>, args: &RunArgs) -> anyhow::Result<u8> {
-    let done = client().and_then(|client| store(&client, args));
+    let done = client().and_then(|client| match &args.batch {
+        Some(file) => batch::batch(&client, args, file),
+        None => store(&client, args),
+    });
     let failed = |error| {
         let failure = Failure::from(error);
         match failure.code {
-            code::FAILED | code::UNKNOWN if args.wait => failure.of_retrier().into(),
+            // Of a batch no exit code is passed on.
+            code::FAILED | code::UNKNOWN if args.wait && args.batch.is_none() => {
+                failure.of_retrier().into()
+            }
             _ => failure.into(),
         }
     };
@@ -74,21 +80,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         id.to_string()
     };
     let told = out::line(&text);
-    if !args.no_daemon_start {
-        // The run is stored, and a daemon will find it.
-        match (client.ensure_daemon(rung), client.service()) {
-            (Err(error), _) => out::note(&format!("warning: run {id} is stored, but {error:#}")),
-            (Ok(()), Service::Troubled(why)) => {
-                out::note(&format!(
-                    "warning: run {id} is stored, and has to wait: {why}"
-                ));
-            }
-            (Ok(()), Service::Well { .. } | Service::None) => {}
-        }
-    }
-    if args.no_daemon_start && !args.quiet && !client.is_served() {
-        out::note_to_terminal(&format!("run {id} waits for a daemon, and none runs"));
-    }
+    serve(client, args, rung, &format!("run {id} is"));
     // Whoever did not get the id must not take the run for one that is not stored.
     told.map_err(|error| {
         let message = format!("run {id} is stored, but its id could not be told: {error:#}");
@@ -99,7 +91,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
 /// What is to be stored, and where: the pool's settings stand in the store.
 fn prepare(client: &Client, args: &RunArgs) -> anyhow::Result<(Spec, Store)> {
     let existing = client.existing()?;
-    let defaults = pool::defaults(existing.as_ref(), &args.pool)?;
+    let defaults = pool::defaults(existing.as_ref().map(Store::read), &args.pool)?;
     let spec = capture::spec(args, &defaults)?;
     let store = match existing {
         // Reading its input may have taken long.
@@ -107,6 +99,24 @@ fn prepare(client: &Client, args: &RunArgs) -> anyhow::Result<(Spec, Store)> {
         Some(_) | None => client.create()?,
     };
     Ok((spec, store))
+}
+
+/// Sees to it that a daemon runs what was stored, which goes on without it. `which` was stored, in
+/// words that go before that one.
+pub fn serve(client: &Client, args: &RunArgs, rung: bool, which: &str) {
+    if !args.no_daemon_start {
+        // A daemon will find it.
+        match (client.ensure_daemon(rung), client.service()) {
+            (Err(error), _) => out::note(&format!("warning: {which} stored, but {error:#}")),
+            (Ok(()), Service::Troubled(why)) => {
+                out::note(&format!("warning: {which} stored, and has to wait: {why}"));
+            }
+            (Ok(()), Service::Well { .. } | Service::None) => {}
+        }
+    }
+    if args.no_daemon_start && !args.quiet && !client.is_served() {
+        out::note_to_terminal(&format!("{which} stored, but no daemon runs"));
+    }
 }
 
 /// Who has the key of `spec`, in words: run `id`.

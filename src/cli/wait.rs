@@ -12,6 +12,7 @@ use super::args::WaitArgs;
 use super::client::Client;
 use super::failure::{Failure, code};
 use super::progress::{Progress, TICK};
+use super::several::several;
 use super::status::look;
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
@@ -75,7 +76,7 @@ fn all(client: &Client, args: &WaitArgs, manner: Manner) -> anyhow::Result<u8> {
 pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let mut store = client.holding(id)?;
     store.read().run(id)?;
-    let mut waiting = Waiting::new(client, manner.timeout, manner.start)?;
+    let mut waiting = Waiting::new(client, [id], manner.timeout, manner.start)?;
     let progress = Progress::new(manner.quiet || manner.stream);
     let both = [
         (Stream::Stdout, Stream::Stdout),
@@ -86,8 +87,8 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
         .then(|| Tail::new(&client.folder, id, 1, &both));
     let tick = (manner.stream || progress.is_shown()).then_some(TICK);
     loop {
-        progress.draw(&store, &[id]);
-        let woken = waiting.next(&store, &[id], tick)?;
+        progress.draw(&store, id);
+        let woken = waiting.next(&store, tick)?;
         if woken != Woken::Tick {
             progress.clear();
         }
@@ -98,7 +99,7 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
             Woken::Tick => {}
             Woken::Ended(id) => match report(client, &store, id, manner)? {
                 Some(code) => return Ok(code),
-                None => waiting.call_again(),
+                None => waiting.ask_again(id),
             },
             Woken::TimedOut => {
                 if !manner.quiet {
@@ -200,81 +201,4 @@ fn how_it_failed(reason: Reason, outcome: Option<&Outcome>, attempts: usize) -> 
             format!("at its deadline after {attempts} {times}: {words}")
         }
     }
-}
-
-/// Waits for several runs; prints a line for each as it ends.
-fn several(client: &Client, ids: &[RunId], manner: Manner) -> anyhow::Result<u8> {
-    let Some(store) = client.existing()? else {
-        for id in ids {
-            out::failure(client.no_run(*id).into());
-        }
-        return Ok(code::FAILED);
-    };
-    let mut waiting = Waiting::new(client, manner.timeout, manner.start)?;
-    let progress = Progress::new(manner.quiet);
-    let mut pending: Vec<RunId> = Vec::new();
-    for id in ids {
-        if !pending.contains(id) {
-            pending.push(*id);
-        }
-    }
-    let mut worst = code::DONE;
-    while !pending.is_empty() {
-        progress.draw(&store, &pending);
-        let tick = progress.is_shown().then_some(TICK);
-        match waiting.next(&store, &pending, tick)? {
-            Woken::Tick => {}
-            Woken::Ended(id) => {
-                progress.clear();
-                match tell(&store, id, manner)? {
-                    Some(code) => {
-                        pending.retain(|other| *other != id);
-                        worst = worst.max(code);
-                    }
-                    None => waiting.call_again(),
-                }
-            }
-            Woken::TimedOut => {
-                progress.clear();
-                if !manner.quiet {
-                    out::note(&format!(
-                        "{} runs have not ended yet, and go on",
-                        pending.len()
-                    ));
-                }
-                return Ok(code::TIMEOUT);
-            }
-            Woken::Signal(signal) => {
-                progress.clear();
-                return Ok(u8::try_from(128 + signal).unwrap_or(code::RETRIER));
-            }
-        }
-    }
-    Ok(worst)
-}
-
-/// The same of one among several.
-fn tell(store: &Store, id: RunId, manner: Manner) -> anyhow::Result<Option<u8>> {
-    let (record, attempts) = match store.at_once(|read| read.page(id)) {
-        Ok(page) => page,
-        Err(error @ crate::store::StoreError::NoRun { .. }) => {
-            out::failure(error.into());
-            return Ok(Some(code::FAILED));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if !record.run.state.is_final() {
-        return Ok(None);
-    }
-    let now = clock::now();
-    store.sync()?;
-    if manner.json {
-        out::line(&json::run(&record, &attempts, now).to_string())?;
-    } else {
-        out::line(&format!("{id} {}", record.run.state.status(now).word()))?;
-    }
-    Ok(Some(match record.run.state {
-        State::Succeeded => code::DONE,
-        _ => code::FAILED,
-    }))
 }

@@ -1,6 +1,11 @@
 //! Waiting for runs to end: asks the daemon to be told, and believes the database alone.
+//!
+//! It costs nothing that grows with the runs that are waited for, but for one look at each when it
+//! begins: the daemon is asked for some of them at a time, and what ended elsewhere is looked up
+//! by the time of its ending.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -8,15 +13,22 @@ use anyhow::Context;
 
 use crate::clock;
 use crate::daemon::doorbell::Ring;
-use crate::model::RunId;
-use crate::store::{Store, StoreError};
+use crate::model::{RunId, Timestamp};
+use crate::store::Store;
 use crate::sys::poll::wait_readable;
 use crate::sys::signal::{SIGHUP, SIGINT, SIGTERM, Signals, is_ignored};
 
 use super::client::Client;
 
-/// Without a daemon that tells, the database is looked at this often.
+/// What the daemon does not tell is looked up this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The daemon is asked for so many runs at a time: it lets a caller go whose socket is full, and
+/// in the kernel's default of 208 KiB there is room for about 270 endings that nobody has read yet.
+const ASKED_MAX: usize = 200;
+
+/// A look is at so many runs at the most.
+const LOOK_MAX: usize = 1000;
 
 /// Somebody who waits.
 #[derive(Debug)]
@@ -29,8 +41,25 @@ pub struct Waiting<'c> {
     deadline: Option<Instant>,
     /// Whether a daemon is started when there is none.
     start: bool,
+    /// What is waited for.
+    pending: BTreeSet<RunId>,
     /// Runs that may have ended.
     candidates: VecDeque<RunId>,
+    /// What the daemon was asked for on this connection and has not told yet.
+    asked: BTreeSet<RunId>,
+    /// It was asked for what is pending up to this run.
+    asked_to: Option<RunId>,
+    looks: Looks,
+}
+
+/// Where the looks at many runs stand.
+#[derive(Debug)]
+struct Looks {
+    at: Option<Instant>,
+    /// The run that was looked at last, in turn.
+    to: Option<RunId>,
+    /// Endings before this time were looked up.
+    ended_to: Timestamp,
 }
 
 /// Why waiting was interrupted.
@@ -47,13 +76,19 @@ pub enum Woken {
 }
 
 impl<'c> Waiting<'c> {
-    /// Waits for at most `timeout`; with `start` a daemon is started when there is none.
-    pub fn new(client: &'c Client, timeout: Option<Duration>, start: bool) -> anyhow::Result<Self> {
+    /// Waits for `runs` for at most `timeout`; with `start` a daemon is started when there is none.
+    pub fn new(
+        client: &'c Client,
+        runs: impl IntoIterator<Item = RunId>,
+        timeout: Option<Duration>,
+        start: bool,
+    ) -> anyhow::Result<Self> {
         // What the caller has told us to ignore (nohup) stays ignored.
         let numbers = [SIGINT, SIGTERM, SIGHUP]
             .into_iter()
             .filter(|number| !is_ignored(*number));
         let signals = Signals::catch(&numbers.collect::<Vec<_>>());
+        let pending: BTreeSet<RunId> = runs.into_iter().collect();
         Ok(Self {
             client,
             ring: None,
@@ -61,39 +96,68 @@ impl<'c> Waiting<'c> {
             signals: signals.context("signals")?,
             deadline: timeout.and_then(|timeout| clock::monotonic().checked_add(timeout)),
             start,
-            candidates: VecDeque::new(),
+            candidates: pending.iter().copied().collect(),
+            pending,
+            asked: BTreeSet::new(),
+            asked_to: None,
+            looks: Looks {
+                at: None,
+                to: None,
+                ended_to: clock::now(),
+            },
         })
     }
 
-    /// Waits until one of `pending` has ended or something else happens; `tick` limits the wait.
-    pub fn next(
-        &mut self,
-        store: &Store,
-        pending: &[RunId],
-        tick: Option<Duration>,
-    ) -> anyhow::Result<Woken> {
-        if self.ring.is_none() {
-            self.candidates.extend(pending);
+    /// The runs that are still waited for.
+    pub fn pending(&self) -> &BTreeSet<RunId> {
+        &self.pending
+    }
+
+    /// Waits for run `id` no longer.
+    pub fn forget(&mut self, id: RunId) {
+        self.pending.remove(&id);
+        self.asked.remove(&id);
+    }
+
+    /// Waits on for run `id`, of which it was told and which was retried by hand since then: the
+    /// daemon tells of each ending once.
+    pub fn ask_again(&mut self, id: RunId) {
+        if let Some(ring) = &mut self.ring {
+            self.asked.insert(id);
+            ring.ask_for(&[id]);
         }
+    }
+
+    /// One of the runs that have ended, if that is known already.
+    pub fn ended(&mut self, store: &Store) -> anyhow::Result<Option<RunId>> {
+        while let Some(id) = self.candidates.pop_front() {
+            if self.pending.contains(&id) && store.read().has_ended(id)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits until one of the runs has ended or something else happens; `tick` limits the wait.
+    pub fn next(&mut self, store: &Store, tick: Option<Duration>) -> anyhow::Result<Woken> {
         loop {
-            while let Some(id) = self.candidates.pop_front() {
-                if pending.contains(&id) && has_ended(store, id)? {
-                    return Ok(Woken::Ended(id));
-                }
+            if let Some(id) = self.ended(store)? {
+                return Ok(Woken::Ended(id));
             }
             let now = clock::monotonic();
             let left = self.deadline.map(|at| at.saturating_duration_since(now));
             if left == Some(Duration::ZERO) {
                 return Ok(Woken::TimedOut);
             }
-            if self.connect(store, pending)? {
+            if self.connect(store)? {
                 continue;
             }
-            let alone = self.ring.as_ref().is_none_or(|ring| !ring.is_connected());
+            self.ask();
+            let sees_all = self.sees_all();
             let limit = [
                 left,
                 tick,
-                alone.then_some(LOOK_AGAIN),
+                (!sees_all).then_some(LOOK_AGAIN),
                 clock::poll_interval(),
             ];
             let mut fds = vec![self.signals.as_fd()];
@@ -109,8 +173,8 @@ impl<'c> Waiting<'c> {
                 return Ok(Woken::Signal(*signal));
             }
             self.hear(store)?;
-            if alone {
-                self.candidates.extend(pending);
+            if !sees_all {
+                self.look_in_turn(store)?;
             }
             if tick.is_some() {
                 // What may have ended is looked at first in the next call.
@@ -126,7 +190,8 @@ impl<'c> Waiting<'c> {
             return Ok(());
         };
         for id in ring.told() {
-            if has_ended(store, id)? {
+            if store.read().has_ended(id)? {
+                self.asked.remove(&id);
                 self.candidates.push_back(id);
             } else {
                 ring.ask_for(&[id]);
@@ -135,15 +200,66 @@ impl<'c> Waiting<'c> {
         Ok(())
     }
 
-    /// Asks the daemon anew: who was told of an ending is not told again of the next one.
-    pub fn call_again(&mut self) {
-        self.ring = None;
-        self.called_at = None;
+    /// Asks the daemon for more, once it has told of half of what it was asked for.
+    fn ask(&mut self) {
+        let connected = self.ring.as_mut().filter(|ring| ring.is_connected());
+        let Some(ring) = connected.filter(|_| self.asked.len() <= ASKED_MAX / 2) else {
+            return;
+        };
+        let rest = self.pending.range(beyond(self.asked_to));
+        let more = rest.take(ASKED_MAX - self.asked.len()).copied();
+        let more: Vec<RunId> = more.collect();
+        if let Some(last) = more.last() {
+            self.asked_to = Some(*last);
+            self.asked.extend(&more);
+            ring.ask_for(&more);
+        }
+    }
+
+    /// Does the daemon tell of each run that is waited for?
+    fn sees_all(&self) -> bool {
+        let connected = self.ring.as_ref().is_some_and(Ring::is_connected);
+        let mut rest = self.pending.range(beyond(self.asked_to));
+        connected && rest.next().is_none()
+    }
+
+    /// Looks, if they are few, or if it is time to.
+    fn look_in_turn(&mut self, store: &Store) -> anyhow::Result<()> {
+        let now = clock::monotonic();
+        let since = |at| now.saturating_duration_since(at);
+        let is_time = self.looks.at.is_none_or(|at| since(at) >= LOOK_AGAIN);
+        if false && is_time || self.pending.len() <= LOOK_MAX {
+            self.look(store)?;
+        }
+        Ok(())
+    }
+
+    /// Finds runs that may have ended. Of many: those whose endings are new, and, because clocks
+    /// are set and runs are forgotten, some of the others in turn.
+    fn look(&mut self, store: &Store) -> anyhow::Result<()> {
+        self.looks.at = Some(clock::monotonic());
+        if self.pending.len() <= LOOK_MAX {
+            self.candidates.extend(&self.pending);
+            return Ok(());
+        }
+        let since = self.looks.ended_to.min(clock::now());
+        self.looks.ended_to = since;
+        for (id, at) in store.read().ended_since(since)? {
+            self.looks.ended_to = self.looks.ended_to.max(at);
+            if self.pending.contains(&id) {
+                self.candidates.push_back(id);
+            }
+        }
+        let rest = self.pending.range(beyond(self.looks.to));
+        let turn: Vec<RunId> = rest.take(LOOK_MAX).copied().collect();
+        self.looks.to = turn.last().copied();
+        self.candidates.extend(turn);
+        Ok(())
     }
 
     /// Connects to the daemon if there is no connection. `true`: there is a new one, and what
     /// ended before it was made has to be looked at once more.
-    fn connect(&mut self, store: &Store, pending: &[RunId]) -> anyhow::Result<bool> {
+    fn connect(&mut self, store: &Store) -> anyhow::Result<bool> {
         if self.ring.as_ref().is_some_and(Ring::is_connected) {
             return Ok(false);
         }
@@ -164,20 +280,22 @@ impl<'c> Waiting<'c> {
             ensured?;
             ring = self.client.ring();
         }
-        ring.ask_for(pending);
-        let connected = ring.is_connected();
         self.ring = Some(ring);
+        self.asked.clear();
+        self.asked_to = None;
+        self.ask();
+        let connected = self.ring.as_ref().is_some_and(Ring::is_connected);
         if connected {
-            self.candidates.extend(pending);
+            self.look(store)?;
         }
         Ok(connected)
     }
 }
 
-fn has_ended(store: &Store, id: RunId) -> anyhow::Result<bool> {
-    match store.read().run(id) {
-        Ok(run) => Ok(run.state.is_final()),
-        Err(StoreError::NoRun { .. }) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
+/// The range above `id`.
+fn beyond(id: Option<RunId>) -> (Bound<RunId>, Bound<RunId>) {
+    (
+        id.map_or(Bound::Unbounded, Bound::Excluded),
+        Bound::Unbounded,
+    )
 }

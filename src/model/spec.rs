@@ -1,6 +1,7 @@
 //! What somebody asks for with `retrier run`, parsed and complete.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -99,8 +100,8 @@ pub struct Spec {
     pub environment: Environment,
     /// Its umask.
     pub umask: u32,
-    /// What every attempt reads from its stdin; `None` is /dev/null.
-    pub stdin: Option<Vec<u8>>,
+    /// What every attempt reads from its stdin; `None` is /dev/null. The runs of a batch share it.
+    pub stdin: Option<Arc<[u8]>>,
     /// A name for people.
     pub name: Option<String>,
     /// When it is retried.

@@ -53,7 +53,7 @@ pub fn enqueue(
         cwd: inherited.cwd,
         environment: Environment::default(),
         umask: inherited.umask,
-        stdin: Some(stdin),
+        stdin: Some(stdin.into()),
         name: None,
         policy: Policy::default(),
         start: Start::Now,

@@ -32,6 +32,7 @@ mod row;
 mod schema;
 mod stats;
 mod submit;
+mod watch;
 
 pub use cleanup::{Removed, Swept};
 pub use error::StoreError;
@@ -45,4 +46,4 @@ pub use queue::Head;
 pub use read::{Launch, Reader};
 pub use retry::Obstacle;
 pub use stats::PoolStats;
-pub use submit::Stored;
+pub use submit::{Stored, Submission};

@@ -1,4 +1,7 @@
-//! Storing a run.
+//! Storing runs: one, or many in one transaction, all of them or none.
+
+use std::ops::Deref;
+use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
@@ -11,8 +14,10 @@ use crate::sys::failpoint;
 use super::error::StoreError;
 use super::history::{Line, append};
 use super::open::Store;
+use super::pass::Pass;
+use super::read::Reader;
 
-/// What `submit` gives.
+/// What became of a run that was to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The number of the run.
@@ -26,36 +31,118 @@ impl Store {
     /// the run survives a power cut. One whose key is taken is not stored. Errors: there is no such
     /// pool, or another; the run is surely not stored, but for [`StoreError::Unknown`].
     pub fn submit(&mut self, spec: &Spec, now: Timestamp) -> Result<Stored, StoreError> {
-        self.with_room(|store| store.submit_once(spec, now))
+        let stored = self.submit_all(now, |submission| submission.add(spec).map(Ok::<_, ()>))?;
+        Ok(stored.expect("nothing is refused here"))
     }
 
-    fn submit_once(&mut self, spec: &Spec, now: Timestamp) -> Result<Stored, StoreError> {
-        let pass = self.begin()?;
+    /// Stores all runs that `fill` adds, due from `now` on, durably and in one transaction; none of
+    /// them when `fill` refuses, or fails. It is called once more when the disk was full and room
+    /// could be made. Errors: nothing is stored, but for [`StoreError::Unknown`].
+    pub fn submit_all<T, E>(
+        &mut self,
+        now: Timestamp,
+        fill: impl Fn(&mut Submission<'_>) -> Result<Result<T, E>, StoreError>,
+    ) -> Result<Result<T, E>, StoreError> {
+        self.with_room(|store| {
+            let mut submission = Submission {
+                pass: store.begin()?,
+                now,
+                environment: None,
+                stdin: None,
+                pool: None,
+                newest: None,
+            };
+            let filled = match fill(&mut submission)? {
+                Ok(filled) => filled,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            if submission.commit()? {
+                // From here on all is in the database, whatever this process still manages to say.
+                let reached = failpoint::reach("submit_committed");
+                reached.map_err(|error| StoreError::Unknown {
+                    path: store.folder().database().to_owned(),
+                    cause: error.to_string(),
+                })?;
+            }
+            // Whoever has stored a run that has a key may not have made it durable yet.
+            store.sync()?;
+            Ok(Ok(filled))
+        })
+    }
+}
+
+/// A transaction that stores runs.
+#[derive(Debug)]
+pub struct Submission<'s> {
+    pass: Pass<'s>,
+    now: Timestamp,
+    environment: Option<Shared<Vec<u8>>>,
+    stdin: Option<Shared<Arc<[u8]>>>,
+    /// A pool that is there.
+    pool: Option<String>,
+    newest: Option<RunId>,
+}
+
+/// Content that was used last, and may be used again: it is looked up and digested once.
+#[derive(Debug)]
+struct Shared<T> {
+    content: T,
+    id: i64,
+    /// References that are not counted in the database yet.
+    refs: i64,
+}
+
+impl Submission<'_> {
+    /// What is stored, as this transaction sees it.
+    pub fn read(&self) -> Reader<'_> {
+        self.pass.read()
+    }
+
+    /// Adds a run, unless its key is taken, also by one that was added before. Errors: there is no
+    /// such pool, or another.
+    pub fn add(&mut self, spec: &Spec) -> Result<Stored, StoreError> {
+        let pass = &self.pass;
         let earlier = spec.key.as_ref().map(|key| pass.read().taken_by(key));
         if let Some(id) = earlier.transpose()?.flatten() {
-            drop(pass);
-            // The one who has stored it may not have made it durable yet.
-            self.sync()?;
             return Ok(Stored { id, is_new: false });
         }
-        if !pass.read().has_pool(&spec.pool)? {
-            return Err(pass.read().no_pool(&spec.pool)?);
+        if self.pool.as_ref() != Some(&spec.pool) {
+            if !pass.read().has_pool(&spec.pool)? {
+                return Err(pass.read().no_pool(&spec.pool)?);
+            }
+            self.pool = Some(spec.pool.clone());
         }
-        let environment_id = pass.guard(content(pass.connection(), &spec.environment.0))?;
-        let stdin = spec.stdin.as_deref();
-        let stdin_id = stdin.map(|stdin| content(pass.connection(), stdin));
-        let stdin_id = pass.guard(stdin_id.transpose())?;
+        let connection = pass.connection();
+        let environment = &spec.environment.0;
+        let kept = keep(connection, &mut self.environment, environment, Vec::eq);
+        let environment_id = pass.guard(kept)?;
+        let same = |one: &Arc<[u8]>, other: &Arc<[u8]>| Arc::ptr_eq(one, other) || one == other;
+        let stdin = spec.stdin.as_ref();
+        let kept = stdin.map(|stdin| keep(connection, &mut self.stdin, stdin, same));
+        let stdin_id = pass.guard(kept.transpose())?;
         let inserted = insert(
-            pass.connection(),
+            connection,
             &NewRun {
                 spec,
                 environment_id,
                 stdin_id,
-                now,
+                now: self.now,
                 parent: None,
             },
         );
         let id = pass.guard(inserted)?;
+        self.newest = Some(id);
+        Ok(Stored { id, is_new: true })
+    }
+
+    /// Commits what was added. `false`: nothing was.
+    fn commit(self) -> Result<bool, StoreError> {
+        let Some(id) = self.newest else {
+            return Ok(false);
+        };
+        let pass = self.pass;
+        pass.guard(count_refs(pass.connection(), self.environment))?;
+        pass.guard(count_refs(pass.connection(), self.stdin))?;
         let reached = failpoint::reach("submit_before_commit");
         reached.map_err(|error| StoreError::from_io(pass.path(), error))?;
         if failpoint::has_bug("ack_before_commit") {
@@ -63,15 +150,46 @@ impl Store {
             let _ = writeln!(std::io::stdout(), "{id}");
         }
         pass.commit()?;
-        // From here on the run is in the database, whatever this process still manages to say.
-        let reached = failpoint::reach("submit_committed");
-        reached.map_err(|error| StoreError::Unknown {
-            path: self.folder().database().to_owned(),
-            cause: error.to_string(),
-        })?;
-        self.sync()?;
-        Ok(Stored { id, is_new: true })
+        Ok(true)
     }
+}
+
+/// Keeps `bytes` once per distinct content, and counts the reference, now or when it is not the
+/// `last` one any more. Gives its id.
+fn keep<T: Clone + Deref<Target = [u8]>>(
+    connection: &Connection,
+    last: &mut Option<Shared<T>>,
+    bytes: &T,
+    same: impl Fn(&T, &T) -> bool,
+) -> rusqlite::Result<i64> {
+    if let Some(shared) = last
+        && same(&shared.content, bytes)
+    {
+        return Ok(shared.id);
+    }
+    count_refs(connection, last.take())?;
+    let id = content(connection, bytes)?;
+    *last = Some(Shared {
+        content: bytes.clone(),
+        id,
+        refs: 0,
+    });
+    Ok(id)
+}
+
+fn count_refs<T>(connection: &Connection, shared: Option<Shared<T>>) -> rusqlite::Result<()> {
+    let Some(Shared {
+        id,
+        refs: refs @ 1..,
+        ..
+    }) = shared
+    else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached("UPDATE content SET refs = refs + ?1 WHERE id = ?2")?
+        .execute(params![refs, id])
+        .map(drop)
 }
 
 /// The parent of a hook.

@@ -219,7 +219,7 @@ fn a_disk_that_is_full_at_any_moment_of_the_first_run_loses_nothing_that_was_tol
         return;
     }
     let mut random = seeded("the first run on a full disk");
-    let steps: Vec<u64> = (0..18).map(|step| step * 16 + random.u64(..16)).collect();
+    let steps: Vec<u64> = (0..18).map(|step| step * 32 + random.u64(..32)).collect();
     let (home, disk) = on_a_disk();
     let mut stored = 0;
     for kib in steps {

@@ -18,8 +18,8 @@ fn of_key(home: &Home, verb: &[&str]) -> String {
 fn assert_means(home: &Home, id: i64, output: &str) {
     let text = id.to_string();
     let verbs = [
-        &["status"][..],
-        &["status", "--json"],
+        // Without --json it tells how long ago things were.
+        &["status", "--json"][..],
         &["events"],
         &["events", "--json"],
         &["explain"],

@@ -40,7 +40,7 @@ impl Desk {
             cwd: b"/".to_vec(),
             environment: Environment(b"A=1\0".to_vec()),
             umask: 0o022,
-            stdin: Some(input.to_string().into_bytes()),
+            stdin: Some(input.to_string().into_bytes().into()),
             name: Some("name".to_owned()),
             policy: Policy::default(),
             start: Start::Now,

@@ -4,6 +4,7 @@
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
@@ -46,8 +47,18 @@ pub fn shown(verb: Command) -> Command {
     })
 }
 
-/// What the variables say. Errors: a wrong value, or two that contradict each other.
+/// What the variables say, read once: a batch asks for each of its lines. Errors: a wrong value, or
+/// two that contradict each other.
 pub fn layer() -> Result<PolicyArgs, Failure> {
+    static LAYER: OnceLock<PolicyArgs> = OnceLock::new();
+    if let Some(layer) = LAYER.get() {
+        return Ok(layer.clone());
+    }
+    let layer = read()?;
+    Ok(LAYER.get_or_init(|| layer).clone())
+}
+
+fn read() -> Result<PolicyArgs, Failure> {
     let options = options();
     let mut layer = PolicyArgs::default();
     let mut given: Vec<(&Arg, String)> = Vec::new();

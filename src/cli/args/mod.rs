@@ -1,6 +1,7 @@
 //! The command line, as clap derives it: every value is parsed here, and nowhere else.
 
 mod act;
+mod batch;
 mod conditions;
 mod daemon;
 mod defaults;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
+pub use batch::LineParser;
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
 pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};

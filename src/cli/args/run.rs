@@ -20,18 +20,22 @@ use super::values::{key, lock, pool, variable};
 /// Prints the run's id once it is on stable storage, and returns. A daemon, started when there is
 /// none, runs the command in this folder with this environment and umask, and retries it after a
 /// backoff until it succeeds, has failed too often, or its rules say so.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(
     override_usage = "retrier run [OPTIONS] -- COMMAND [ARG]...\n       \
-                      retrier run [OPTIONS] --shell 'LINE'",
+                      retrier run [OPTIONS] --shell 'LINE'\n       \
+                      retrier run [OPTIONS] --batch FILE [--template 'COMMAND {}']",
     after_help = "Examples:\n  \
         retrier run -- curl -fsS https://example.com/hook\n  \
-        retrier run --wait --max-failures 8 --timeout 10m --shell 'pg_dump shop | gzip > shop.gz'\n\n\
+        retrier run --wait --max-failures 8 --timeout 10m --shell 'pg_dump shop | gzip > shop.gz'\n  \
+        retrier run --wait --batch urls.txt --template 'curl -fsSO {}'\n\n\
         Exit codes: 126 the command is not executable, 127 it was not found (nothing is stored);\n\
         4 its key is taken, with --if-exists fail; 5 the run may have been stored, as the message\n\
         says. With --wait the command's own, 128+N when signal N ended it, 124 timed out or past\n\
-        the deadline, 125 retrier itself failed, 130 canceled.",
-    group = ArgGroup::new("what").required(true).args(["command", "shell"])
+        the deadline, 125 retrier itself failed, 130 canceled. With --batch and --wait: 0 all runs\n\
+        succeeded, 1 not all.",
+    group = ArgGroup::new("what").required(true).args(["command", "shell", "batch"]),
+    group = ArgGroup::new("keyed").multiple(true).args(["key", "batch"])
 )]
 pub struct RunArgs {
     /// The program and its arguments, run without a shell
@@ -41,6 +45,32 @@ pub struct RunArgs {
     /// Have /bin/sh run LINE
     #[arg(long, value_name = "LINE", help_heading = "Command")]
     pub shell: Option<OsString>,
+
+    /// Store a run for each line of FILE (- is standard input), all of them or none; print their ids
+    /// in order
+    ///
+    /// A line is a command, split into words as a shell does it; blank lines and those that begin
+    /// with # are skipped. A line that begins with { is a JSON object with command (an array of
+    /// words) or shell, and options of its own: the long ones, with _ for -, such as
+    /// {"command": ["curl", "-O", "example.com"], "key": "a", "max_failures": 8, "env": {"A": "1"}}.
+    /// They count before those of the command line, which are for all lines.
+    #[arg(long, value_name = "FILE", help_heading = "Command", value_hint = ValueHint::FilePath,
+          conflicts_with = "stream")]
+    pub batch: Option<PathBuf>,
+
+    /// With --batch: run this COMMAND for each line, which is put in the place of {}, or behind
+    ///
+    /// COMMAND is split into words once. The line is text, whatever is in it: it is not split, and
+    /// no shell sees it. Blank lines are skipped.
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        help_heading = "Command",
+        requires = "batch",
+        // With one of these clap forgets what is required.
+        conflicts_with_all = ["command", "shell"]
+    )]
+    pub template: Option<OsString>,
 
     /// Run it in DIR instead of the current folder
     #[arg(long, value_name = "DIR", help_heading = "Command", value_hint = ValueHint::DirPath)]
@@ -93,14 +123,14 @@ pub struct RunArgs {
     pub key: Option<String>,
 
     /// With --key: store it only if no run with this key is stored, ended ones included
-    #[arg(long, requires = "key", help_heading = "Key")]
+    #[arg(long, requires = "keyed", help_heading = "Key")]
     pub once: bool,
 
     /// With --key: what to do when the key is taken
     #[arg(
         long,
         value_name = "WHAT",
-        requires = "key",
+        requires = "keyed",
         default_value = "skip",
         help_heading = "Key"
     )]
@@ -127,6 +157,9 @@ pub struct RunArgs {
 
     /// Wait until it has ended; print the last attempt's output, exit with its code. Ctrl-C
     /// cancels the run
+    ///
+    /// With --batch the ids are printed at once, and those of the runs that did not succeed on
+    /// stderr when all have ended. Ctrl-C cancels the runs that this call has stored.
     #[arg(short, long, help_heading = "Afterwards")]
     pub wait: bool,
 
@@ -142,7 +175,8 @@ pub struct RunArgs {
     #[arg(short, long, help_heading = "Afterwards")]
     pub quiet: bool,
 
-    /// Print JSON: the id, or with --wait the run as `status --json` does
+    /// Print JSON: the id, or with --wait the run as `status --json` does, of a batch each as it
+    /// ends
     #[arg(long, help_heading = "Afterwards", conflicts_with = "stream")]
     pub json: bool,
 }

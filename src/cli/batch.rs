@@ -1,0 +1,402 @@
+//! `retrier run --batch`: a run for each line, all stored in one transaction or none.
+//!
+//! A line is parsed when it is stored, so that no more than the lines and the ids are held.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::clock;
+use crate::json;
+use crate::model::{RunId, Spec};
+use crate::store::{Reader, Store, StoreError, Stored, Submission};
+
+use super::args::{IfExists, LineParser, PolicyArgs, RunArgs};
+use super::capture::{self, Checks};
+use super::client::Client;
+use super::failure::{Failure, code};
+use super::several;
+use super::wait::Manner;
+use super::{out, pool, run};
+
+/// The most that is read of a batch.
+const BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// The most runs of a batch: nobody else can write while they are stored, and others wait for a
+/// minute.
+const RUNS_MAX: usize = 250_000;
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// Its number, from 1.
+    line: usize,
+    stored: Stored,
+}
+
+/// Stores the runs of a batch, says their ids, and waits for them if that is asked for.
+pub fn batch(client: &Client, args: &RunArgs, file: &Path) -> anyhow::Result<u8> {
+    let batch = Batch::read(args, file)?;
+    if batch.lines().next().is_none() {
+        if !args.quiet {
+            out::note(&format!("{}: there is no line to store", batch.name));
+        }
+        return Ok(code::DONE);
+    }
+    let existing = client.existing()?;
+    let frame = batch.frame(existing.as_ref())?;
+    let mut store = match existing {
+        Some(store) => store,
+        None => client.create()?,
+    };
+    // As for one run: that it closes is the ring.
+    let ring = client.ring();
+    let told = store.submit_all(clock::now(), |submission| batch.store(submission, &frame))??;
+    let rung = ring.is_connected();
+    drop(ring);
+    let which = which(&told);
+    let skipped = told.iter().filter(|told| !told.stored.is_new).count();
+    if skipped > 0 && !args.quiet {
+        let lines = if skipped == 1 {
+            "1 line has a key that is taken, and was not stored".to_owned()
+        } else {
+            format!("{skipped} lines have keys that are taken, and were not stored")
+        };
+        out::note(&lines);
+    }
+    // With --wait and --json each is told as it ends.
+    let printed = if args.wait && args.json {
+        Ok(code::DONE)
+    } else {
+        out::bytes(listing(&told, args.json).as_bytes())
+    };
+    // Whoever did not get the ids must not take the runs for ones that are not stored.
+    let printed = printed.map_err(|error| {
+        let message = format!("{which} stored, but the ids could not be told: {error:#}");
+        Failure::new(code::FAILED, message).into()
+    });
+    if !args.wait || printed.is_err() {
+        run::serve(client, args, rung, &which);
+        return printed;
+    }
+    wait(client, store, args, &told).map_err(|error| {
+        let mut failure = Failure::from(error);
+        failure.message = format!("{which} stored, but: {}", failure.message);
+        failure.into()
+    })
+}
+
+fn wait(client: &Client, store: Store, args: &RunArgs, told: &[Told]) -> anyhow::Result<u8> {
+    let ids: Vec<RunId> = told.iter().map(|told| told.stored.id).collect();
+    let new = told.iter().filter(|told| told.stored.is_new);
+    let own: Vec<RunId> = new.map(|told| told.stored.id).collect();
+    let manner = Manner {
+        timeout: None,
+        stream: false,
+        quiet: args.quiet,
+        json: args.json,
+        start: !args.no_daemon_start,
+        own: true,
+    };
+    several::batch(client, store, &ids, &own, manner)
+}
+
+/// A line for each line.
+fn listing(told: &[Told], as_json: bool) -> String {
+    let mut text = String::new();
+    for Told { stored, .. } in told {
+        if as_json {
+            text += &json::stored(stored.id, stored.is_new).to_string();
+        } else {
+            text += &stored.id.to_string();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The runs that were stored, in words that go before "stored".
+fn which(told: &[Told]) -> String {
+    let mut new = told.iter().filter(|told| told.stored.is_new);
+    // Their ids follow each other, because nobody else has written meanwhile.
+    match (new.next(), new.next_back()) {
+        (None, _) => "nothing new is".to_owned(),
+        (Some(only), None) => format!("run {} is", only.stored.id),
+        (Some(first), Some(last)) => {
+            format!("runs {} to {} are", first.stored.id, last.stored.id)
+        }
+    }
+}
+
+/// What was read.
+struct Batch<'a> {
+    args: &'a RunArgs,
+    /// The file, for messages.
+    name: String,
+    bytes: Vec<u8>,
+    template: Option<Vec<Vec<u8>>>,
+}
+
+impl<'a> Batch<'a> {
+    fn read(args: &'a RunArgs, file: &Path) -> anyhow::Result<Self> {
+        let is_input = |path: &Path| path.as_os_str() == "-";
+        if is_input(file) && args.stdin.as_deref().is_some_and(is_input) {
+            let message = "standard input cannot be both the batch and the input of its runs";
+            bail!(Failure::new(code::USAGE, message).hint("name a file with --stdin or --batch"));
+        }
+        let template = args.template.as_ref().map(|text| template(text.as_bytes()));
+        let template = template.transpose()?;
+        let name = if is_input(file) {
+            "standard input".to_owned()
+        } else {
+            file.display().to_string()
+        };
+        let mut bytes = Vec::new();
+        let read = if is_input(file) {
+            io::stdin()
+                .lock()
+                .take(BYTES_MAX + 1)
+                .read_to_end(&mut bytes)
+        } else {
+            File::open(file).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
+        };
+        read.with_context(|| name.clone())?;
+        let batch = Self {
+            args,
+            name,
+            bytes,
+            template,
+        };
+        if batch.bytes.len() as u64 > BYTES_MAX {
+            bail!(batch.too_large("is larger than 256 MiB"));
+        }
+        if batch.lines().nth(RUNS_MAX).is_some() {
+            bail!(batch.too_large(&format!("has more than {RUNS_MAX} runs")));
+        }
+        Ok(batch)
+    }
+
+    fn too_large(&self, how: &str) -> Failure {
+        Failure::new(code::FAILED, format!("{}: the batch {how}", self.name))
+            .hint("nothing was stored; split it, with `split -l 100000` say")
+    }
+
+    /// The lines that are runs, with their numbers, without their ends.
+    fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        // Some editors begin a file with a byte order mark.
+        let bytes = self.bytes.strip_prefix("\u{feff}".as_bytes());
+        let lines = bytes.unwrap_or(&self.bytes).split(|byte| *byte == b'\n');
+        let lines = lines.map(|line| line);
+        let is_text = self.template.is_some();
+        let is_run = move |line: &[u8]| match line.trim_ascii_start().first() {
+            None => false,
+            Some(first) => *first != b'#',
+        };
+        let numbered = lines.enumerate().map(|(n, line)| (n + 1, line));
+        numbered.filter(move |(_, line)| is_run(line))
+    }
+
+    /// What the runs of plain lines have in common, but for their commands.
+    fn frame(&self, store: Option<&Store>) -> anyhow::Result<Spec> {
+        let defaults = pool::defaults(store.map(Store::read), &self.args.pool)?;
+        let mut frame = capture::frame(self.args, &defaults)?;
+        frame.stdin = capture::input(self.args)?;
+        Ok(frame)
+    }
+
+    /// Stores all lines, in order.
+    fn store(
+        &self,
+        submission: &mut Submission<'_>,
+        frame: &Spec,
+    ) -> Result<anyhow::Result<Vec<Told>>, StoreError> {
+        let mut parser = None;
+        let mut checks = Checks::default();
+        let mut pools = Pools::default();
+        let mut plain = frame.clone();
+        let mut told: Vec<Told> = Vec::new();
+        for (line, text) in self.lines() {
+            let at_line = |failure| Ok(Err(self.at_line(line, failure)));
+            let is_object = text.trim_ascii_start().first() == Some(&b'{');
+            let own = if is_object && self.template.is_none() {
+                let parser = parser.get_or_insert_with(LineParser::of_run);
+                let own = parser
+                    .parse(text, self.args)
+                    .map_err(|why| Failure::new(code::USAGE, why).into())
+                    .and_then(|args| {
+                        let defaults = pools.defaults(submission.read(), &args.pool)?;
+                        self.object(&args, &defaults, &mut checks, frame)
+                    });
+                match own {
+                    Ok(own) => Some(own),
+                    Err(error) => return at_line(error.into()),
+                }
+            } else {
+                if let Err(error) = self.plain(&mut checks, &mut plain, text) {
+                    return at_line(error.into());
+                }
+                None
+            };
+            let spec = own.as_ref().unwrap_or(&plain);
+            let stored = match submission.add(spec) {
+                Ok(stored) => stored,
+                Err(error @ StoreError::NoPool { .. }) => {
+                    return at_line(anyhow::Error::new(error).into());
+                }
+                Err(error) => return Err(error),
+            };
+            if !stored.is_new && false {
+                return at_line(clash(spec, stored.id, &told));
+            }
+            told.push(Told { line, stored });
+        }
+        Ok(Ok(told))
+    }
+
+    /// The run of a line that is an object.
+    fn object(
+        &self,
+        args: &RunArgs,
+        defaults: &PolicyArgs,
+        checks: &mut Checks,
+        frame: &Spec,
+    ) -> anyhow::Result<Spec> {
+        if args.key.is_none() && self.args.key.is_some() {
+            bail!(key_of_all());
+        }
+        let mut spec = capture::frame(args, defaults)?;
+        spec.command = capture::command(args);
+        checks.check(&spec, args.no_check)?;
+        spec.stdin = if args.stdin == self.args.stdin {
+            frame.stdin.clone()
+        } else {
+            args.stdin.as_deref().map_or(Ok(()), check_regular)?;
+            capture::input(args)?
+        };
+        Ok(spec)
+    }
+
+    /// Makes `plain` the run of a line that is a command, or what stands in the template.
+    fn plain(&self, checks: &mut Checks, plain: &mut Spec, text: &[u8]) -> anyhow::Result<()> {
+        if self.args.key.is_some() {
+            bail!(key_of_all());
+        }
+        if false {
+            bail!(Failure::new(code::USAGE, "it holds a NUL character"));
+        }
+        plain.command = match &self.template {
+            Some(template) => filled(template, text),
+            None => split(text)?,
+        };
+        checks.check(plain, self.args.no_check)
+    }
+
+    /// The failure of a line, because of which nothing is stored.
+    fn at_line(&self, line: usize, mut failure: Failure) -> anyhow::Error {
+        failure.message = format!("{}, line {line}: {}", self.name, failure.message);
+        failure.hint = Some(match failure.hint {
+            _ if matches!(failure.code, code::NOT_EXECUTABLE | code::NOT_FOUND) => {
+                let shell = "{\"shell\": \"LINE\"}";
+                format!(
+                    "nothing was stored; a line {shell} is run by a shell, --no-check stores it anyway"
+                )
+            }
+            Some(hint) if hint.contains("nothing was stored") => hint,
+            Some(hint) => format!("nothing was stored; {hint}"),
+            None => "nothing was stored".to_owned(),
+        });
+        failure.into()
+    }
+}
+
+/// The defaults of the pools that the lines name, each read once.
+#[derive(Debug, Default)]
+struct Pools(HashMap<String, PolicyArgs>);
+
+impl Pools {
+    fn defaults(&mut self, read: Reader<'_>, name: &str) -> anyhow::Result<PolicyArgs> {
+        if let Some(known) = self.0.get(name) {
+            return Ok(known.clone());
+        }
+        let defaults = pool::defaults(Some(read), name)?;
+        self.0.insert(name.to_owned(), defaults.clone());
+        Ok(defaults)
+    }
+}
+
+fn key_of_all() -> Failure {
+    Failure::new(code::USAGE, "--key would be the key of every line")
+        .hint("a line of its own key is an object: {\"key\": \"K\", \"command\": [\"true\"]}")
+}
+
+/// The key of `spec` is taken by run `id`, of an earlier line or stored before.
+fn clash(spec: &Spec, id: RunId, told: &[Told]) -> Failure {
+    let key = spec.key.as_ref().map_or("", |key| key.text.as_str());
+    let key = out::escape_text(key);
+    let at = told.binary_search_by_key(&id, |told| told.stored.id);
+    match at {
+        Ok(at) => {
+            let message = format!("line {} has the key \"{key}\" too", told[at].line);
+            Failure::new(code::STATE, message)
+        }
+        Err(_) => Failure::new(code::STATE, format!("run {id} has the key \"{key}\""))
+            .hint(format!("`retrier status {id}` shows it")),
+    }
+}
+
+/// Who reads a pipe may wait for ever, and nobody could store anything meanwhile.
+fn check_regular(path: &Path) -> anyhow::Result<()> {
+    let found = path.metadata();
+    let found = found.with_context(|| path.display().to_string())?;
+    if !found.is_file() {
+        bail!("{}: it is not a regular file", path.display());
+    }
+    Ok(())
+}
+
+/// The words of a line, as a shell splits it.
+fn split(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut words = shlex::bytes::Shlex::new(text);
+    let split: Vec<Vec<u8>> = words.by_ref().collect();
+    if words.had_error {
+        let message = "a quote is not closed, or nothing follows the last backslash";
+        bail!(Failure::new(code::USAGE, message));
+    }
+    Ok(split)
+}
+
+/// The words of a template.
+fn template(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let words = split(text).context("--template");
+    let words = words.map_err(|error| Failure::new(code::USAGE, format!("{error:#}")))?;
+    if words.is_empty() {
+        bail!(Failure::new(code::USAGE, "--template: there is no command"));
+    }
+    Ok(words)
+}
+
+/// The words of the template with `line` in the place of each `{}`, or behind them.
+fn filled(template: &[Vec<u8>], line: &[u8]) -> Vec<Vec<u8>> {
+    let mut is_placed = false;
+    let mut words = Vec::with_capacity(template.len() + 1);
+    for word in template {
+        let mut filled = Vec::with_capacity(word.len() + line.len());
+        let mut rest = word.as_slice();
+        while let Some(at) = rest.windows(2).position(|two| two == b"{}") {
+            filled.extend_from_slice(&rest[..at]);
+            filled.extend_from_slice(line);
+            rest = &rest[at + 2..];
+            is_placed = true;
+        }
+        filled.extend_from_slice(rest);
+        words.push(filled);
+    }
+    if !is_placed {
+        words.push(line.to_vec());
+    }
+    words
+}

@@ -1,0 +1,319 @@
+//! Waiting for several runs: those that `wait` names, or those of a batch.
+
+use crate::clock;
+use crate::json;
+use crate::model::{Event, HookChange, RunId, RunRecord, RunResult, State, Transition, next};
+use crate::store::{Facts, Store, StoreError};
+use crate::sys::failpoint;
+use crate::sys::signal::SIGINT;
+
+use super::client::Client;
+use super::failure::code;
+use super::out;
+use super::progress::{Count, Progress, TICK};
+use super::wait::Manner;
+use super::waiting::{Waiting, Woken};
+
+/// So many runs are canceled in one transaction at the most, so that others get their turn.
+const CANCELED_AT_ONCE: usize = 1000;
+
+/// So many of the runs of a batch that did not succeed are named.
+const NAMED_MAX: usize = 100;
+
+/// What is told is written when it has so many bytes, or when there is nothing more to tell yet.
+const SAID_MAX: usize = 64 * 1024;
+
+/// What is told of an ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    /// A line with its state.
+    Line,
+    /// The run as an object.
+    Json,
+    /// Nothing.
+    Nothing,
+}
+
+/// Somebody who waits for several runs.
+struct Crowd<'c> {
+    client: &'c Client,
+    store: Store,
+    waiting: Waiting<'c>,
+    progress: Progress,
+    quiet: bool,
+    telling: Telling,
+    /// Whether those that did not succeed are named at the end.
+    names: bool,
+    count: Count,
+    /// What is to be told, once it is on stable storage.
+    said: String,
+    /// Why the first ones did not succeed.
+    failures: Vec<String>,
+}
+
+/// Waits for runs; prints a line for each as it ends.
+pub fn several(client: &Client, ids: &[RunId], manner: Manner) -> anyhow::Result<u8> {
+    let Some(store) = client.existing()? else {
+        for id in ids {
+            out::failure(client.no_run(*id).into());
+        }
+        return Ok(code::FAILED);
+    };
+    let telling = if manner.json {
+        Telling::Json
+    } else {
+        Telling::Line
+    };
+    Crowd::new(client, store, ids, manner, telling)?.gather(&[])
+}
+
+/// Waits for the runs of a batch, of which this call has stored those that are its `own`: Ctrl-C
+/// cancels these.
+pub fn batch(
+    client: &Client,
+    store: Store,
+    ids: &[RunId],
+    own: &[RunId],
+    manner: Manner,
+) -> anyhow::Result<u8> {
+    let telling = if manner.json {
+        Telling::Json
+    } else {
+        Telling::Nothing
+    };
+    let mut crowd = Crowd::new(client, store, ids, manner, telling)?;
+    crowd.names = !manner.quiet;
+    crowd.gather(own)
+}
+
+impl<'c> Crowd<'c> {
+    fn new(
+        client: &'c Client,
+        store: Store,
+        ids: &[RunId],
+        manner: Manner,
+        telling: Telling,
+    ) -> anyhow::Result<Self> {
+        let runs = ids.iter().copied();
+        let waiting = Waiting::new(client, runs, manner.timeout, manner.start)?;
+        Ok(Self {
+            progress: Progress::of_many(waiting.pending().len(), manner.quiet),
+            client,
+            store,
+            waiting,
+            quiet: manner.quiet,
+            telling,
+            names: false,
+            count: Count::default(),
+            said: String::new(),
+            failures: Vec::new(),
+        })
+    }
+
+    fn gather(mut self, own: &[RunId]) -> anyhow::Result<u8> {
+        let tick = self.progress.is_shown().then_some(TICK);
+        loop {
+            while let Some(id) = self.waiting.ended(&self.store)? {
+                self.hear_of(id)?;
+            }
+            self.say()?;
+            if self.waiting.pending().is_empty() {
+                break;
+            }
+            self.draw()?;
+            match self.waiting.next(&self.store, tick)? {
+                Woken::Tick => {}
+                Woken::Ended(id) => self.hear_of(id)?,
+                Woken::TimedOut => {
+                    self.leave("and go on");
+                    return Ok(code::TIMEOUT);
+                }
+                Woken::Signal(SIGINT) if !own.is_empty() => {
+                    self.cancel(own)?;
+                    return Ok(code::CANCELED);
+                }
+                Woken::Signal(signal) => {
+                    self.leave("and go on; `retrier wait ID...` waits again");
+                    return Ok(u8::try_from(128 + signal).unwrap_or(code::RETRIER));
+                }
+            }
+        }
+        self.progress.clear();
+        // The exit code tells of the endings as well.
+        self.store.sync()?;
+        if self.names {
+            self.name_failures();
+        }
+        Ok(if self.count.failed == 0 {
+            code::DONE
+        } else {
+            code::FAILED
+        })
+    }
+
+    /// Run `id` has ended, or was retried by hand since then.
+    fn hear_of(&mut self, id: RunId) -> anyhow::Result<()> {
+        let looked = match self.telling {
+            Telling::Json => self.store.at_once(|read| read.page(id)),
+            Telling::Line | Telling::Nothing => {
+                self.store.read().record(id).map(|one| (one, Vec::new()))
+            }
+        };
+        let now = clock::now();
+        match looked {
+            Ok((record, attempts)) => {
+                if !record.run.state.is_final() {
+                    self.waiting.ask_again(id);
+                    return Ok(());
+                }
+                match self.telling {
+                    Telling::Json => {
+                        self.said += &json::run(&record, &attempts, now).to_string();
+                        self.said.push('\n');
+                    }
+                    Telling::Line => {
+                        self.said += &format!("{id} {}\n", record.run.state.status(now).word());
+                    }
+                    Telling::Nothing => {}
+                }
+                self.settle(id, why(&record));
+            }
+            Err(error @ StoreError::NoRun { .. }) => {
+                if !self.names {
+                    self.progress.aside(|| out::failure(error.into()));
+                }
+                self.settle(id, Some("is not stored any more".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if self.said.len() > SAID_MAX {
+            self.say()?;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, id: RunId, failed: Option<String>) {
+        self.waiting.forget(id);
+        self.count.done += 1;
+        if let Some(why) = failed {
+            self.count.failed += 1;
+            if true {
+                self.failures.push(format!("run {id} {why}"));
+            }
+        }
+    }
+
+    /// Writes what is to be told, which may have been committed a moment ago.
+    fn say(&mut self) -> anyhow::Result<()> {
+        if !self.said.is_empty() {
+            self.store.sync()?;
+            let said = std::mem::take(&mut self.said);
+            self.progress.aside(|| out::bytes(said.as_bytes()))?;
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self) -> anyhow::Result<()> {
+        if self.progress.is_shown() {
+            let running = self.store.read().running()?;
+            let pending = self.waiting.pending();
+            self.count.running = running.iter().filter(|id| pending.contains(id)).count();
+            self.progress.draw_many(self.count);
+        }
+        Ok(())
+    }
+
+    fn name_failures(&self) {
+        for line in &self.failures {
+            out::note(line);
+        }
+        let more = self.count.failed - self.failures.len();
+        if more > 0 {
+            out::note(&format!("and {more} more"));
+        }
+    }
+
+    /// Waits no longer.
+    fn leave(&self, and: &str) {
+        self.progress.clear();
+        if !self.quiet {
+            let left = counted(self.waiting.pending().len(), "has", "have");
+            out::note(&format!("{left} not ended yet, {and}"));
+        }
+    }
+
+    /// Cancels what is left of these runs, durably.
+    fn cancel(&mut self, own: &[RunId]) -> anyhow::Result<()> {
+        self.progress.clear();
+        let pending = self.waiting.pending();
+        let own: Vec<RunId> = own
+            .iter()
+            .copied()
+            .filter(|id| pending.contains(id))
+            .chain(pending.iter().copied())
+            .collect();
+        let mut canceled = 0;
+        let mut needs_daemon = false;
+        for some in own.chunks(CANCELED_AT_ONCE) {
+            let mut ring = self.client.ring();
+            ring.mark_changed(some);
+            let done = self.store.with_reserve(|store| cancel_some(store, some))?;
+            failpoint::reach("cancel_committed")?;
+            self.store.sync()?;
+            canceled += done.len();
+            let has_hook = |done: &Transition| done.hook != HookChange::None;
+            let is_alive = |done: &Transition| done.state.open_attempt().is_some();
+            needs_daemon |= done.iter().any(|done| is_alive(done) || has_hook(done));
+        }
+        if needs_daemon {
+            self.client.ensure_daemon(false)?;
+        }
+        if !self.quiet {
+            out::note(&format!("{} canceled", counted(canceled, "was", "were")));
+        }
+        Ok(())
+    }
+}
+
+/// Cancels those of these runs that have not ended, in one transaction.
+fn cancel_some(store: &mut Store, ids: &[RunId]) -> Result<Vec<Transition>, StoreError> {
+    let at = clock::now();
+    let pass = store.begin()?;
+    let mut canceled = Vec::new();
+    for id in ids {
+        let run = match pass.read().run(*id) {
+            Ok(run) => run,
+            Err(StoreError::NoRun { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        if let Ok(transition) = next(&run, &Event::Cancel { at })
+            && pass.apply(*id, &run, &transition, at, Facts::None)?
+        {
+            canceled.push(transition);
+        }
+    }
+    let reached = failpoint::reach("cancel_before_commit");
+    reached.map_err(|error| pass.trouble(error))?;
+    pass.commit()?;
+    Ok(canceled)
+}
+
+/// Why a run that has ended did not succeed, in short.
+fn why(record: &RunRecord) -> Option<String> {
+    match (&record.run.state, &record.result) {
+        (State::Succeeded, _) => None,
+        (State::Canceled { .. }, _) => Some("was canceled".to_owned()),
+        (_, Some(RunResult::Failed { error, .. })) => {
+            Some(format!("failed: {}", out::escape_text(error)))
+        }
+        (_, _) => Some("failed".to_owned()),
+    }
+}
+
+/// So many runs in words, with the verb that goes with the number.
+fn counted(runs: usize, one: &str, many: &str) -> String {
+    match runs {
+        1 => format!("1 run {one}"),
+        _ => format!("{runs} runs {many}"),
+    }
+}

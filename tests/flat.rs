@@ -149,9 +149,23 @@ fn no_operation_costs_more_in_a_bigger_database() {
 fn no_list_costs_more_in_a_bigger_database() {
     Steps::watch();
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let mut small = filled(&dir.path().join("small"), 1, false);
-    let mut big = filled(&dir.path().join("big"), TIMES, false);
-    compare(&lists(&mut small), &lists(&mut big));
+    let lists = |name: &str, times: u32, unseen: bool| {
+        let path = dir.path().join(name);
+        let mut desk = filled(&path, times, false);
+        if unseen {
+            // The oldest of all is due, and is looked for behind all that are not.
+            let oldest = "UPDATE run SET due_at = 1 WHERE stage = 'scheduled' \
+                          AND id = (SELECT min(id) FROM run WHERE stage = 'scheduled')";
+            let db = Connection::open(&path).expect("it is there");
+            assert_eq!(db.execute(oldest, []).expect("it can be made due"), 1);
+        }
+        lists(&mut desk)
+    };
+    compare(&lists("small", 1, false), &lists("big", TIMES, false));
+    compare(
+        &lists("small unseen", 1, true),
+        &lists("big unseen", TIMES, true),
+    );
 }
 
 /// Each pool in which a run waits for a lock is one in which it could go on.

@@ -9,6 +9,7 @@ use crate::model::{RunId, RunRecord, Status, Timestamp};
 
 use super::error::StoreError;
 use super::read::Reader;
+use super::row::time;
 
 /// Which runs to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub struct Filter {
 /// a run that is looked for costs one look. See `run_block`.
 const BLOCK_BELOW: &str = "SELECT max(id / 1024) FROM run INDEXED BY run_block \
      WHERE stage = 'scheduled' AND id / 1024 < ?1";
+
+/// When the last of them is due.
+const LAST_DUE: &str = "SELECT max(due_at) FROM run INDEXED BY run_due WHERE stage = 'scheduled'";
 
 const DUE_IN_BLOCK: &str = "SELECT id FROM run INDEXED BY run_block \
      WHERE stage = 'scheduled' AND id / 1024 = ?1 AND due_at <= ?2";
@@ -92,8 +96,8 @@ impl Walk {
     }
 }
 
-/// The walks whose runs together are those that pass `filter`; none when the state alone says
-/// which, and waiting runs are looked for.
+/// The walk over the runs that pass `filter`; none when waiting ones are looked for by their state
+/// alone, which takes several.
 fn walk(filter: &Filter, now: Timestamp) -> Option<Walk> {
     let walk = match (&filter.name, &filter.pool, filter.status) {
         (Some(name), _, Some(Status::Failed)) => {
@@ -183,16 +187,20 @@ impl Reader<'_> {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<RunId>, StoreError> {
-        let of_block = match status {
-            Status::Queued => DUE_IN_BLOCK,
-            Status::Scheduled => NOT_DUE_IN_BLOCK,
+        // A daemon that is alive sees what is due at once, and no block has to be looked at.
+        let (of_block, is_there) = match status {
+            Status::Queued => (DUE_IN_BLOCK, self.next_due()?.is_some_and(|due| due <= now)),
+            Status::Scheduled => {
+                let last = self.one(LAST_DUE, |row| time(row, 0))?;
+                (NOT_DUE_IN_BLOCK, last.is_some_and(|due| due > now))
+            }
             Status::Running | Status::Succeeded | Status::Failed | Status::Canceled => {
                 return Ok(Vec::new());
             }
         };
         let mut ids = Vec::new();
         let mut below = i64::MAX;
-        while ids.len() < limit as usize {
+        while is_there && ids.len() < limit as usize {
             let blocks: Vec<Option<i64>> = self.rows(BLOCK_BELOW, [below], |row| row.get(0))?;
             let Some(block) = blocks.into_iter().next().flatten() else {
                 break;
@@ -274,6 +282,7 @@ mod tests {
                 assert_plan(&walk.sql(), part);
             }
         }
+        assert_plan(LAST_DUE, "COVERING INDEX run_due");
         assert_plan(BLOCK_BELOW, "COVERING INDEX run_block (<expr><?)");
         for sql in [DUE_IN_BLOCK, NOT_DUE_IN_BLOCK] {
             assert_plan(sql, "COVERING INDEX run_block (<expr>=? AND due_at");

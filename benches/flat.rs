@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::Criterion;
+use retrier::sys::files::make_private_dirs;
 use rusqlite::Connection;
 
 use backlog::Backlog;
@@ -30,6 +31,8 @@ use operations::Worker;
 /// The three databases, and how often each thing is done in them.
 pub struct Plan {
     folder: PathBuf,
+    /// Where databases are kept as they were made.
+    kept: Option<PathBuf>,
     backlogs: [(&'static str, Backlog); 3],
     /// Rounds of an operation, of a verb, and runs to be drained.
     rounds: [usize; 3],
@@ -67,16 +70,16 @@ impl Plan {
         self.folder.join(name).join("db")
     }
 
-    /// Makes a database, if it is not there yet.
+    /// Makes a database, or takes a copy of the one that was kept.
     fn make(&self, name: &str, backlog: Backlog) {
         let path = self.database(name);
-        let filled = path.with_file_name("filled");
-        if filled.exists() {
+        let folder = path.parent().expect("it is in a folder");
+        make_private_dirs(folder).expect("a folder can be made");
+        let kept = self.kept.as_ref().map(|folder| folder.join(name));
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
+            fs::copy(kept, &path).expect("there is room");
             return;
         }
-        let _ = fs::remove_dir_all(path.parent().expect("it is in a folder"));
-        retrier::sys::files::make_private_dirs(path.parent().expect("it is in a folder"))
-            .expect("a folder can be made");
         drop(Desk::open(&path));
         let db = Connection::open(&path).expect("it is there");
         let begun = retrier::clock::monotonic();
@@ -87,7 +90,9 @@ impl Plan {
             "{name}: {length} MiB in {:.0?}: {backlog:?}",
             begun.elapsed()
         );
-        fs::write(filled, "").expect("there is room");
+        if let Some(kept) = kept {
+            fs::copy(&path, kept).expect("there is room");
+        }
     }
 }
 
@@ -96,7 +101,6 @@ fn main() {
     let part = env::var("RETRIER_BENCH_PART").map(|part| part.parse().expect("it is a number"));
     let part = part.unwrap_or(if in_test { 1000 } else { 1 });
     let temporary = tempfile::tempdir().expect("a temporary folder");
-    let folder = env::var_os("RETRIER_BENCH_DIR").map(PathBuf::from);
     let page = Backlog {
         finished: 300,
         pools: 2,
@@ -108,7 +112,8 @@ fn main() {
             ("page", page),
             ("full", Backlog::part(part)),
         ],
-        folder: folder.unwrap_or_else(|| temporary.path().to_owned()),
+        folder: temporary.path().to_owned(),
+        kept: env::var_os("RETRIER_BENCH_DIR").map(PathBuf::from),
         rounds: if in_test { [2, 2, 5] } else { [300, 30, 500] },
     };
     for (name, backlog) in plan.backlogs {

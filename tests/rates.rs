@@ -1,10 +1,9 @@
 //! Rates: the attempts of a pool start evenly spaced, also over restarts, and nobody polls for that.
 
 use std::fs;
-use std::time::Duration;
 
 use crate::crash::tools::{LONG, millis};
-use crate::support::{Home, wait_until};
+use crate::support::{Home, wait_until, wall_ns};
 
 fn set_pool(home: &Home, args: &[&str]) {
     let call = home.retrier(["pool", "set"].iter().chain(args));
@@ -127,10 +126,8 @@ fn a_run_that_waits_for_its_rate_says_so_and_nobody_polls() {
     daemon.await_rest();
     let slept = (0..5).any(|_| {
         let before = waits(daemon.pid());
-        let until = std::time::Instant::now() + Duration::from_secs(1);
-        wait_until("a second has passed", LONG, || {
-            std::time::Instant::now() > until
-        });
+        let until = wall_ns() + 1_000_000_000;
+        wait_until("a second has passed", LONG, || wall_ns() > until);
         waits(daemon.pid()) == before
     });
     assert!(slept, "the daemon wakes up again and again");

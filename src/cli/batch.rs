@@ -19,6 +19,7 @@ use super::args::{IfExists, LineParser, PolicyArgs, RunArgs};
 use super::capture::{self, Checks};
 use super::client::Client;
 use super::failure::{Failure, code};
+use super::line::{filled, split, template};
 use super::several;
 use super::wait::Manner;
 use super::{out, pool, run};
@@ -77,7 +78,7 @@ pub fn batch(client: &Client, args: &RunArgs, file: &Path) -> anyhow::Result<u8>
     // Whoever did not get the ids must not take the runs for ones that are not stored.
     let printed = printed.map_err(|error| {
         let message = format!("{which} stored, but the ids could not be told: {error:#}");
-        Failure::new(code::FAILED, message).into()
+        Failure::new(code::UNKNOWN, message).into()
     });
     if !args.wait || printed.is_err() {
         run::serve(client, args, rung, &which);
@@ -190,11 +191,11 @@ impl<'a> Batch<'a> {
         // Some editors begin a file with a byte order mark.
         let bytes = self.bytes.strip_prefix("\u{feff}".as_bytes());
         let lines = bytes.unwrap_or(&self.bytes).split(|byte| *byte == b'\n');
-        let lines = lines.map(|line| line);
+        let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let is_text = self.template.is_some();
         let is_run = move |line: &[u8]| match line.trim_ascii_start().first() {
             None => false,
-            Some(first) => *first != b'#',
+            Some(first) => is_text || *first != b'#',
         };
         let numbered = lines.enumerate().map(|(n, line)| (n + 1, line));
         numbered.filter(move |(_, line)| is_run(line))
@@ -249,7 +250,7 @@ impl<'a> Batch<'a> {
                 }
                 Err(error) => return Err(error),
             };
-            if !stored.is_new && false {
+            if !stored.is_new && self.args.if_exists == IfExists::Fail {
                 return at_line(clash(spec, stored.id, &told));
             }
             told.push(Told { line, stored });
@@ -285,7 +286,7 @@ impl<'a> Batch<'a> {
         if self.args.key.is_some() {
             bail!(key_of_all());
         }
-        if false {
+        if text.contains(&0) {
             bail!(Failure::new(code::USAGE, "it holds a NUL character"));
         }
         plain.command = match &self.template {
@@ -356,47 +357,4 @@ fn check_regular(path: &Path) -> anyhow::Result<()> {
         bail!("{}: it is not a regular file", path.display());
     }
     Ok(())
-}
-
-/// The words of a line, as a shell splits it.
-fn split(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
-    let mut words = shlex::bytes::Shlex::new(text);
-    let split: Vec<Vec<u8>> = words.by_ref().collect();
-    if words.had_error {
-        let message = "a quote is not closed, or nothing follows the last backslash";
-        bail!(Failure::new(code::USAGE, message));
-    }
-    Ok(split)
-}
-
-/// The words of a template.
-fn template(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
-    let words = split(text).context("--template");
-    let words = words.map_err(|error| Failure::new(code::USAGE, format!("{error:#}")))?;
-    if words.is_empty() {
-        bail!(Failure::new(code::USAGE, "--template: there is no command"));
-    }
-    Ok(words)
-}
-
-/// The words of the template with `line` in the place of each `{}`, or behind them.
-fn filled(template: &[Vec<u8>], line: &[u8]) -> Vec<Vec<u8>> {
-    let mut is_placed = false;
-    let mut words = Vec::with_capacity(template.len() + 1);
-    for word in template {
-        let mut filled = Vec::with_capacity(word.len() + line.len());
-        let mut rest = word.as_slice();
-        while let Some(at) = rest.windows(2).position(|two| two == b"{}") {
-            filled.extend_from_slice(&rest[..at]);
-            filled.extend_from_slice(line);
-            rest = &rest[at + 2..];
-            is_placed = true;
-        }
-        filled.extend_from_slice(rest);
-        words.push(filled);
-    }
-    if !is_placed {
-        words.push(line.to_vec());
-    }
-    words
 }

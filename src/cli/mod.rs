@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod failure;
 pub mod generate;
+mod line;
 mod list;
 mod logs;
 mod many;

@@ -70,7 +70,7 @@ impl Progress {
             return;
         };
         bar.set_position(count.done as u64);
-        let rate = 0.0 * bar.per_sec();
+        let rate = bar.per_sec();
         let speed = if count.done > 0 && rate > 0.0 {
             format!(", {rate:.1}/s, ETA {}", span(whole_seconds(bar.eta())))
         } else {

@@ -197,7 +197,7 @@ impl<'c> Crowd<'c> {
         self.count.done += 1;
         if let Some(why) = failed {
             self.count.failed += 1;
-            if true {
+            if self.failures.len() < NAMED_MAX {
                 self.failures.push(format!("run {id} {why}"));
             }
         }
@@ -250,7 +250,6 @@ impl<'c> Crowd<'c> {
             .iter()
             .copied()
             .filter(|id| pending.contains(id))
-            .chain(pending.iter().copied())
             .collect();
         let mut canceled = 0;
         let mut needs_daemon = false;

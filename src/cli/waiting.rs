@@ -228,7 +228,7 @@ impl<'c> Waiting<'c> {
         let now = clock::monotonic();
         let since = |at| now.saturating_duration_since(at);
         let is_time = self.looks.at.is_none_or(|at| since(at) >= LOOK_AGAIN);
-        if false && is_time || self.pending.len() <= LOOK_MAX {
+        if is_time || self.pending.len() <= LOOK_MAX {
             self.look(store)?;
         }
         Ok(())

@@ -165,6 +165,7 @@ fn keep<T: Clone + Deref<Target = [u8]>>(
     if let Some(shared) = last
         && same(&shared.content, bytes)
     {
+        shared.refs += 1;
         return Ok(shared.id);
     }
     count_refs(connection, last.take())?;

@@ -230,7 +230,7 @@ impl RunArgs {
             stdin: self.stdin.or(base.stdin),
             name: self.name.or(base.name),
             on_complete: self.on_complete.or(base.on_complete),
-            no_check: (self.no_check || base.no_check),
+            no_check: (self.no_check || base.no_check) && !no("no_check"),
             retries: self.retries.or(base.retries),
             delay,
             at,
@@ -238,7 +238,7 @@ impl RunArgs {
             once: (self.once || base.once) && !no("once"),
             if_exists: base.if_exists,
             pool: if given("pool") { self.pool } else { base.pool },
-            priority: if self.priority != 0 {
+            priority: if given("priority") {
                 self.priority
             } else {
                 base.priority

@@ -1,0 +1,48 @@
+//! A line of a batch as the words of a command: split as a shell does it, or put into a template.
+
+use anyhow::{Context, bail};
+
+use super::failure::{Failure, code};
+
+/// The words of a line, as a shell splits it.
+pub fn split(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut words = shlex::bytes::Shlex::new(text);
+    let split: Vec<Vec<u8>> = words.by_ref().collect();
+    if words.had_error {
+        let message = "a quote is not closed, or nothing follows the last backslash";
+        bail!(Failure::new(code::USAGE, message));
+    }
+    Ok(split)
+}
+
+/// The words of a template.
+pub fn template(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let words = split(text).context("--template");
+    let words = words.map_err(|error| Failure::new(code::USAGE, format!("{error:#}")))?;
+    if words.is_empty() {
+        bail!(Failure::new(code::USAGE, "--template: there is no command"));
+    }
+    Ok(words)
+}
+
+/// The words of the template with `line` in the place of each `{}`, or behind them.
+pub fn filled(template: &[Vec<u8>], line: &[u8]) -> Vec<Vec<u8>> {
+    let mut is_placed = false;
+    let mut words = Vec::with_capacity(template.len() + 1);
+    for word in template {
+        let mut filled = Vec::with_capacity(word.len() + line.len());
+        let mut rest = word.as_slice();
+        while let Some(at) = rest.windows(2).position(|two| two == b"{}") {
+            filled.extend_from_slice(&rest[..at]);
+            filled.extend_from_slice(line);
+            rest = &rest[at + 2..];
+            is_placed = true;
+        }
+        filled.extend_from_slice(rest);
+        words.push(filled);
+    }
+    if !is_placed {
+        words.push(line.to_vec());
+    }
+    words
+}

@@ -46,11 +46,17 @@ _retrier() {
             retrier,man)
                 cmd="retrier__subcmd__man"
                 ;;
+            retrier,pool)
+                cmd="retrier__subcmd__pool"
+                ;;
             retrier,retry)
                 cmd="retrier__subcmd__retry"
                 ;;
             retrier,run)
                 cmd="retrier__subcmd__run"
+                ;;
+            retrier,stats)
+                cmd="retrier__subcmd__stats"
                 ;;
             retrier,status)
                 cmd="retrier__subcmd__status"
@@ -106,11 +112,17 @@ _retrier() {
             retrier__subcmd__help,man)
                 cmd="retrier__subcmd__help__subcmd__man"
                 ;;
+            retrier__subcmd__help,pool)
+                cmd="retrier__subcmd__help__subcmd__pool"
+                ;;
             retrier__subcmd__help,retry)
                 cmd="retrier__subcmd__help__subcmd__retry"
                 ;;
             retrier__subcmd__help,run)
                 cmd="retrier__subcmd__help__subcmd__run"
+                ;;
+            retrier__subcmd__help,stats)
+                cmd="retrier__subcmd__help__subcmd__stats"
                 ;;
             retrier__subcmd__help,status)
                 cmd="retrier__subcmd__help__subcmd__status"
@@ -124,6 +136,57 @@ _retrier() {
             retrier__subcmd__help__subcmd__daemon,stop)
                 cmd="retrier__subcmd__help__subcmd__daemon__subcmd__stop"
                 ;;
+            retrier__subcmd__help__subcmd__pool,delete)
+                cmd="retrier__subcmd__help__subcmd__pool__subcmd__delete"
+                ;;
+            retrier__subcmd__help__subcmd__pool,list)
+                cmd="retrier__subcmd__help__subcmd__pool__subcmd__list"
+                ;;
+            retrier__subcmd__help__subcmd__pool,pause)
+                cmd="retrier__subcmd__help__subcmd__pool__subcmd__pause"
+                ;;
+            retrier__subcmd__help__subcmd__pool,resume)
+                cmd="retrier__subcmd__help__subcmd__pool__subcmd__resume"
+                ;;
+            retrier__subcmd__help__subcmd__pool,set)
+                cmd="retrier__subcmd__help__subcmd__pool__subcmd__set"
+                ;;
+            retrier__subcmd__pool,delete)
+                cmd="retrier__subcmd__pool__subcmd__delete"
+                ;;
+            retrier__subcmd__pool,help)
+                cmd="retrier__subcmd__pool__subcmd__help"
+                ;;
+            retrier__subcmd__pool,list)
+                cmd="retrier__subcmd__pool__subcmd__list"
+                ;;
+            retrier__subcmd__pool,pause)
+                cmd="retrier__subcmd__pool__subcmd__pause"
+                ;;
+            retrier__subcmd__pool,resume)
+                cmd="retrier__subcmd__pool__subcmd__resume"
+                ;;
+            retrier__subcmd__pool,set)
+                cmd="retrier__subcmd__pool__subcmd__set"
+                ;;
+            retrier__subcmd__pool__subcmd__help,delete)
+                cmd="retrier__subcmd__pool__subcmd__help__subcmd__delete"
+                ;;
+            retrier__subcmd__pool__subcmd__help,help)
+                cmd="retrier__subcmd__pool__subcmd__help__subcmd__help"
+                ;;
+            retrier__subcmd__pool__subcmd__help,list)
+                cmd="retrier__subcmd__pool__subcmd__help__subcmd__list"
+                ;;
+            retrier__subcmd__pool__subcmd__help,pause)
+                cmd="retrier__subcmd__pool__subcmd__help__subcmd__pause"
+                ;;
+            retrier__subcmd__pool__subcmd__help,resume)
+                cmd="retrier__subcmd__pool__subcmd__help__subcmd__resume"
+                ;;
+            retrier__subcmd__pool__subcmd__help,set)
+                cmd="retrier__subcmd__pool__subcmd__help__subcmd__set"
+                ;;
             *)
                 ;;
         esac
@@ -131,7 +194,7 @@ _retrier() {
 
     case "${cmd}" in
         retrier)
-            opts="-h -V --db --help --version run wait status explain list events logs retry cancel cleanup daemon completions man help"
+            opts="-h -V --db --help --version run wait status explain list events logs stats retry cancel cleanup pool daemon completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -149,12 +212,28 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__cancel)
-            opts="-h --db --help"
+            opts="-h --key --all --pool --state --name --dry-run --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -211,7 +290,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__daemon)
-            opts="-h --parallel --retention --until-idle --detach --detached --automatic --db --help stop status help"
+            opts="-h --parallel --retention --until-idle --stats-interval --detach --detached --automatic --db --help stop status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -226,6 +305,10 @@ _retrier() {
                     return 0
                     ;;
                 --until-idle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stats-interval)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -333,12 +416,16 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__events)
-            opts="-h --json --db --help"
+            opts="-h --key --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -351,12 +438,16 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__explain)
-            opts="-n -h --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --limit --json --db --help"
+            opts="-n -h --key --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --pool --limit --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-failures)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -445,6 +536,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -465,7 +560,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__help)
-            opts="run wait status explain list events logs retry cancel cleanup daemon completions man help"
+            opts="run wait status explain list events logs stats retry cancel cleanup pool daemon completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -646,6 +741,90 @@ _retrier() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        retrier__subcmd__help__subcmd__pool)
+            opts="set list pause resume delete"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__pool__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__pool__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__pool__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__pool__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__pool__subcmd__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         retrier__subcmd__help__subcmd__retry)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -661,6 +840,20 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__stats)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -703,7 +896,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__list)
-            opts="-n -h --state --name --limit --json --db --help"
+            opts="-n -h --state --name --pool --limit --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -714,6 +907,10 @@ _retrier() {
                     return 0
                     ;;
                 --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pool)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -737,12 +934,16 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__logs)
-            opts="-f -h --attempt --stdout --stderr --follow --db --help"
+            opts="-f -h --key --attempt --stdout --stderr --follow --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --attempt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -776,13 +977,331 @@ _retrier() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        retrier__subcmd__retry)
-            opts="-h --all-failed --name --delay --db --help"
+        retrier__subcmd__pool)
+            opts="-h --db --help set list pause resume delete help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__delete)
+            opts="-h --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__help)
+            opts="set list pause resume delete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__help__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__help__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__help__subcmd__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__list)
+            opts="-h --json --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__pause)
+            opts="-h --all --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__resume)
+            opts="-h --all --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__pool__subcmd__set)
+            opts="-h --parallel --rate --burst --breaker --no-defaults --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --burst)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --breaker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-failures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-attempts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --attempts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --forever)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --initial-backoff)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --base)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --constant)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --linear)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delays)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-backoff)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jitter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --success-codes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-on)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stop-on)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-if)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stop-if)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --decide)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__retry)
+            opts="-h --key --all-failed --pool --name --dry-run --delay --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -803,13 +1322,32 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__run)
-            opts="-w -q -h --shell --cwd --env --no-env --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --delay --at --key --once --if-exists --wait --stream --no-daemon-start --quiet --json --db --help"
+            opts="-w -q -h --shell --batch --template --cwd --env --no-env --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --delay --at --key --once --if-exists --pool --priority --lock --wait --stream --no-daemon-start --quiet --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --shell)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --batch)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --template)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -951,6 +1489,44 @@ _retrier() {
                     COMPREPLY=($(compgen -W "skip fail" -- "${cur}"))
                     return 0
                     ;;
+                --pool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --priority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__stats)
+            opts="-h --pool --window --json --prometheus --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -963,12 +1539,16 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__status)
-            opts="-h --json --db --help"
+            opts="-h --key --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -981,12 +1561,20 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__wait)
-            opts="-q -h --timeout --stream --quiet --json --db --help"
+            opts="-q -h --key --all --pool --timeout --stream --quiet --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

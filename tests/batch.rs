@@ -110,7 +110,7 @@ fn one_bad_line_is_named_and_nothing_is_stored() {
     assert_eq!(unchecked.ok().text(), "2");
     let pool = batch(&home, "true\ntrue\n", &["--pool", "none"]).exits(2);
     let said = pool.error_text();
-    assert!(said.contains("line 1: there is no pool none"), "{said}");
+    assert!(said.contains("error: there is no pool none"), "{said}");
 }
 
 #[test]

@@ -9,8 +9,9 @@ use retrier::clock;
 use crate::{Plan, Row, retrier};
 
 /// The verbs, and whether each needs a page of runs of each kind.
-const ALL: [(&str, bool); 6] = [
+const ALL: [(&str, bool); 7] = [
     ("status 3", false),
+    ("stats", true),
     ("run --no-daemon-start -- true", false),
     ("list", true),
     ("list --state queued", true),

@@ -18,6 +18,7 @@ const TIMES: u32 = 20;
 
 const SMALL: Backlog = Backlog {
     finished: 300,
+    finished_in_ms: 30 * 24 * 60 * 60 * 1000,
     backing_off: 500,
     behind_lock: 200,
     pools: 10,
@@ -29,6 +30,7 @@ fn filled(path: &Path, times: u32, spread: bool) -> Desk {
     let db = Connection::open(path).expect("it is there");
     let backlog = Backlog {
         finished: SMALL.finished * times,
+        finished_in_ms: SMALL.finished_in_ms,
         backing_off: SMALL.backing_off * times,
         behind_lock: SMALL.behind_lock * times,
         pools: SMALL.pools * times,
@@ -93,6 +95,7 @@ fn operations(desk: &mut Desk) -> Vec<(String, Steps)> {
             note("wait for the lock", wait);
             note("status", status);
             note("cancel", cancel);
+            note("stats", Steps::of(|| desk.stats(later)));
             note("forget", forget);
         }
     }

@@ -10,8 +10,10 @@ use rusqlite::{Connection, named_params};
 /// How much is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
-    /// Runs that have ended, over 30 days and all pools; a third each succeeded, failed, canceled.
+    /// Runs that have ended, over all pools; a third each succeeded, failed, canceled.
     pub finished: u32,
+    /// In how many milliseconds they have, evenly.
+    pub finished_in_ms: i64,
     /// Runs of the pool `default` at a higher priority that wait for a later time, with deadlines.
     pub backing_off: u32,
     /// Due runs that wait for the lock `one`, which the first of them has.
@@ -22,11 +24,15 @@ pub struct Backlog {
     pub spread: bool,
 }
 
+/// So long do the runs go back that have ended.
+const MONTH_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
 impl Backlog {
-    /// All that issue-sized promises are measured against, divided by `part`.
+    /// What a database that has been in use for long can hold, divided by `part`.
     pub fn part(part: u32) -> Self {
         Self {
             finished: 1_000_000 / part,
+            finished_in_ms: MONTH_MS,
             backing_off: 100_000 / part,
             behind_lock: 100_000 / part,
             pools: 1000 / part,
@@ -37,6 +43,7 @@ impl Backlog {
     /// Nothing but what each operation itself needs.
     pub const NONE: Self = Self {
         finished: 3,
+        finished_in_ms: MONTH_MS,
         backing_off: 1,
         behind_lock: 1,
         pools: 2,
@@ -52,6 +59,7 @@ impl Backlog {
             let mut statement = db.prepare(sql).expect("it fits the layout");
             let values = named_params! {
                 ":now": now.millis(), ":policy": policy, ":finished": self.finished,
+                ":in_ms": self.finished_in_ms,
                 ":backing_off": self.backing_off, ":locked": self.behind_lock,
                 ":pools": self.pools, ":spread": self.spread,
             };
@@ -97,7 +105,7 @@ const FINISHED: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1
      WHERE i < :finished), \
      r (i, state, at) AS (SELECT i, \
      CASE i % 3 WHEN 0 THEN 'succeeded' WHEN 1 THEN 'failed' ELSE 'canceled' END, \
-     :now - 2592000000 * (:finished - i + 1) / :finished FROM n) \
+     :now - :in_ms * (:finished - i + 1) / :finished FROM n) \
      INSERT INTO run (state, reason, attempts, failures, created_at, finished_at, seed, policy, \
      command, cwd, umask, environment_id, name, error, return_value, pool) \
      SELECT state, iif(state = 'failed', 'exhausted', NULL), state <> 'canceled', \
@@ -110,7 +118,7 @@ const BACKING_OFF: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i 
      WHERE i < :backing_off) \
      INSERT INTO run (state, stage, attempts, failures, due_at, delay_ms, created_at, \
      deadline_at, seed, policy, command, cwd, umask, environment_id, priority) \
-     SELECT 'waiting', 'scheduled', 1, 1, :now + 3600000 + i, 3600000 + i, :now - 60000, \
+     SELECT 'waiting', 'scheduled', 1, 1, :now + 3600000 + i, 6600000 + i, :now - 3010000, \
      :now + 86400000 + i, i, :policy, CAST('true' || char(0) AS BLOB), CAST('/' AS BLOB), 18, 1, \
      10 FROM n";
 
@@ -131,10 +139,10 @@ const READY: &str = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FR
 
 const ATTEMPTS: &str = "INSERT INTO attempt (run_id, number, started_at, ended_at, pid, outcome, \
      shim_file, shim_boot, shim_ns, shim_pid, shim_start, pool, was_due_at, success) \
-     SELECT id, 1, coalesce(finished_at, :now - 50000) - 500, coalesce(finished_at, :now - 50000), \
+     SELECT id, 1, coalesce(finished_at, :now - 3000000) - 500, coalesce(finished_at, :now - 3000000), \
      1000, iif(state = 'succeeded', '{\"type\":\"exit\",\"code\":0}', \
      '{\"type\":\"exit\",\"code\":1}'), '1-1', 'boot', 1, 1, 1, pool, \
-     coalesce(finished_at, :now - 50000) - 600, state = 'succeeded' FROM run WHERE attempts > 0";
+     coalesce(finished_at, :now - 3000000) - 600, state = 'succeeded' FROM run WHERE attempts > 0";
 
 const STORED: &str = "INSERT INTO event (run_id, number, at, kind, due_at) \
      SELECT id, 1, created_at, 'enqueued', created_at FROM run";
@@ -143,7 +151,7 @@ const STARTED: &str = "INSERT INTO event (run_id, number, at, kind, attempt) \
      SELECT run_id, 2, started_at, 'started', 1 FROM attempt";
 
 const ENDED: &str = "INSERT INTO event (run_id, number, at, kind, attempt, due_at) \
-     SELECT id, 2 + attempts, coalesce(finished_at, :now - 50000), \
+     SELECT id, 2 + attempts, coalesce(finished_at, :now - 3000000), \
      iif(state = 'waiting', 'attempt_failed', state), iif(attempts, 1, NULL), due_at FROM run \
      WHERE finished_at IS NOT NULL OR attempts > 0";
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use retrier::model::stats::WINDOW;
 use retrier::model::{
     Environment, Event, Key, Outcome, Policy, Pool, RunId, Spec, Start, Timestamp, next,
 };
@@ -150,9 +151,16 @@ impl Desk {
     pub fn status(&self, id: RunId) {
         let looked = self.store.at_once(|read| {
             read.page(id)?;
+            read.held(id, Timestamp::from_millis(0))?;
             read.cause(id)
         });
         looked.expect("it is stored");
+    }
+
+    /// What `retrier stats` reads.
+    pub fn stats(&self, now: Timestamp) {
+        let told = self.store.at_once(|read| read.stats(now, WINDOW));
+        told.expect("it can be counted");
     }
 
     /// What `retrier list` reads; gives how many there are.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::model::policy::{WaitBy, Why};
 use crate::model::time::millis_of;
 use crate::model::{
-    AttemptRecord, EventRecord, Gate, Held, Hold, Outcome, Plan, Policy, Pool, Rate, RunId,
+    AttemptRecord, Blocked, EventRecord, Gate, Hold, Outcome, Plan, Policy, Pool, Rate, RunId,
     RunRecord, RunResult, Timestamp,
 };
 
@@ -127,7 +127,7 @@ pub fn why(
     last_outcome: Option<&Outcome>,
     decided: Option<Why>,
     (why, now): (&str, Timestamp),
-    held_by: Option<&Held>,
+    blocked_by: Option<&Blocked>,
 ) -> Value {
     json!({
         "version": VERSION,
@@ -140,18 +140,18 @@ pub fn why(
         "last_outcome": last_outcome,
         "by": decided.map(|why| why.by.word()),
         "wait_by": decided.and_then(|why| why.wait_by).map(WaitBy::word),
-        "held_by": held_by.and_then(held),
+        "blocked_by": blocked_by.and_then(blocked),
     })
 }
 
 /// What keeps a run that is due from being started.
-fn held(by: &Held) -> Option<Value> {
+fn blocked(by: &Blocked) -> Option<Value> {
     match by {
-        Held::Nothing { .. } => None,
-        Held::Lock { lock, holder } => {
+        Blocked::Nothing { .. } => None,
+        Blocked::Lock { lock, holder } => {
             Some(json!({ "type": "lock", "lock": lock, "run_id": holder }))
         }
-        Held::Pool { record, hold } => {
+        Blocked::Pool { record, hold } => {
             let until = hold.until();
             let pool = &record.pool.name;
             let why = hold.word();

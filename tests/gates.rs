@@ -278,13 +278,18 @@ fn what_was_started_before_a_pool_opened_does_not_delay_its_probe() {
 }
 
 #[test]
-fn a_probe_that_says_nothing_makes_room_for_the_next() {
+fn a_probe_that_says_nothing_is_followed_by_the_next_after_the_same_wait() {
     let pool = with_breaker(1);
     let gate = after_failures(&pool, 1);
     let probed = pool.after_start(&gate, OTHER, at(1000));
     let canceled = pool.after_end(&probed, OTHER, None, at(1500));
-    assert_eq!(canceled, gate);
-    assert!(pool.room(&canceled, 0, at(1500)).is_ok());
+    let expected = Gate {
+        probe_at: Some(at(2500)),
+        ..gate
+    };
+    assert_eq!(canceled, expected);
+    assert!(pool.room(&canceled, 0, at(2499)).is_err());
+    assert!(pool.room(&canceled, 0, at(2500)).is_ok());
 }
 
 #[test]

@@ -80,8 +80,8 @@ fn who_waits_for_a_lock_says_who_has_it() {
         .output()
         .ok()
         .json();
-    assert_eq!(said["held_by"]["type"], "lock");
-    assert_eq!(said["held_by"]["run_id"], holder);
+    assert_eq!(said["blocked_by"]["type"], "lock");
+    assert_eq!(said["blocked_by"]["run_id"], holder);
     gate.open();
     assert_eq!(home.wait(waiting), 0);
 }
@@ -237,4 +237,35 @@ fn a_lost_attempt_lets_go_of_its_lock_when_nothing_of_it_is_left() {
     assert_eq!(home.state(third), "queued");
     gate.open();
     assert_eq!(home.wait(third), 0);
+}
+
+/// Each of these has the lock looked at, whoever has had that before.
+#[test]
+fn pools_of_one_lock_can_be_paused_and_resumed_at_will() {
+    let home = Home::new();
+    set_pool(&home, &["p"]);
+    set_pool(&home, &["q"]);
+    let mut daemon = home.daemon();
+    let gate = Gate::new(&home, "gate");
+    let holder = home.run(["--lock", "l", "--shell", &gate.line()]);
+    wait_until_state(&home, holder, "running");
+    let waiting: Vec<i64> = ["p", "q"]
+        .into_iter()
+        .map(|pool| home.run(["--lock", "l", "--pool", pool, "--", "true"]))
+        .collect();
+    for id in &waiting {
+        wait_until("it waits for the lock", LONG, || {
+            let said = home.retrier(["explain", &id.to_string()]).output().ok();
+            said.text().contains(&format!("run {holder} has the lock"))
+        });
+    }
+    daemon.kill9();
+    for verb in ["pause", "resume", "pause", "pause", "resume"] {
+        home.retrier(["pool", verb, "--all"]).output().ok();
+        home.retrier(["daemon", "stop"]).output();
+    }
+    gate.open();
+    for id in waiting {
+        assert_eq!(home.wait(id), 0);
+    }
 }

@@ -39,6 +39,7 @@ mod pools;
 mod precedence;
 mod rates;
 mod retry;
+mod slots;
 mod stats;
 mod store;
 mod submit;

@@ -47,6 +47,27 @@ fn a_point_of_priority_is_worth_a_minute_of_waiting() {
     assert_eq!(started(&home), expected);
 }
 
+/// More are due than a daemon looks at in one step.
+#[test]
+fn the_first_of_thousands_comes_first() {
+    let home = Home::new();
+    let line = format!("sh -c \"{}\"\n", note(&home));
+    let lines = line.replace('$', "\\$").repeat(2500);
+    let batch = ["run", "--no-daemon-start", "--batch", "-"];
+    home.retrier(batch).stdin(lines).output().ok();
+    let first = home.run([
+        "--no-daemon-start",
+        "--priority",
+        "100",
+        "--shell",
+        &note(&home),
+    ]);
+    let mut daemon = home.daemon_with(&["--parallel", "1"], &[]);
+    assert_eq!(home.wait(first), 0);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(started(&home).first(), Some(&first));
+}
+
 /// However many of a higher priority come later, a minute of waiting for each point is enough.
 #[test]
 fn a_low_priority_is_not_starved_by_a_stream_of_high_ones() {

@@ -120,9 +120,9 @@ fn a_run_that_waits_for_its_rate_says_so_and_nobody_polls() {
         .retrier(["explain", "--json", &second.to_string()])
         .output();
     let said = said.ok().json();
-    assert_eq!(said["held_by"]["why"], "limited");
+    assert_eq!(said["blocked_by"]["why"], "limited");
     let first = starts(&home, &[first]);
-    assert_eq!(millis(&said["held_by"]["until"]) - first[0], 3_600_000);
+    assert_eq!(millis(&said["blocked_by"]["until"]) - first[0], 3_600_000);
     daemon.await_rest();
     let slept = (0..5).any(|_| {
         let before = waits(daemon.pid());

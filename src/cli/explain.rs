@@ -78,9 +78,9 @@ fn policy(policy: &Policy, args: &ExplainArgs) -> anyhow::Result<u8> {
 fn run(client: &Client, store: &Store, id: RunId, json: bool) -> anyhow::Result<u8> {
     let (record, attempts, cause) = look(store, id)?;
     let now = clock::now();
-    let held = store.read().held(id, now)?;
+    let blocked = store.read().blocked(id, now)?;
     let why = render::why(&Case {
-        held: held.as_ref(),
+        blocked: blocked.as_ref(),
         record: &record,
         last: attempts.last(),
         cause: cause.as_ref(),
@@ -91,7 +91,7 @@ fn run(client: &Client, store: &Store, id: RunId, json: bool) -> anyhow::Result<
         let outcome = attempts.iter().rev().find_map(|one| one.outcome.as_ref());
         let decided = cause.and_then(|cause| cause.why);
         return out::line(
-            &json::why(&record, outcome, decided, (&why, now), held.as_ref()).to_string(),
+            &json::why(&record, outcome, decided, (&why, now), blocked.as_ref()).to_string(),
         );
     }
     out::line(&why)

@@ -53,9 +53,9 @@ fn show(
                 let _ = writeln!(text, "{}", json::run(&record, &attempts, now));
             }
             Ok((record, attempts, cause)) => {
-                let held = store.read().held(record.id, now)?;
+                let blocked = store.read().blocked(record.id, now)?;
                 let case = Case {
-                    held: held.as_ref(),
+                    blocked: blocked.as_ref(),
                     record: &record,
                     last: attempts.last(),
                     cause: cause.as_ref(),

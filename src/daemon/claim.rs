@@ -8,7 +8,7 @@ use crate::sys::failpoint;
 use crate::sys::files::room;
 
 use super::pass::{Effects, SHIMS_MAX};
-use super::pools::{Open, Pools};
+use super::pools::{Pools, Startable};
 use super::settle::Settled;
 use super::slots::{Key, Slots};
 
@@ -67,7 +67,7 @@ impl Claims<'_> {
         let mut left = claims_left(self.parallel, pass.read())?;
         loop {
             pools.look(pass.read(), self.now)?;
-            let Some(open) = pools.first(left == 0) else {
+            let Some(found) = pools.first(pass.read(), left == 0, self.now)? else {
                 return Ok(());
             };
             if effects.starts.is_empty()
@@ -84,35 +84,37 @@ impl Claims<'_> {
                 effects.shims_missing = pools.wanted(left, SHIMS_MAX);
                 return Ok(());
             };
-            let pool = open.head.pool.clone();
-            match self.claim(pass, open, slot)? {
+            let head = found.head.clone();
+            match self.claim(pass, found, slot)? {
                 Claim::Made {
                     claimed,
                     settled,
                     sync,
                 } => {
-                    left = left.saturating_sub(usize::from(pool != pool::HOOKS));
+                    left = left.saturating_sub(usize::from(head.pool != pool::HOOKS));
                     effects.sync |= sync;
                     effects.starts.push(claimed);
                     effects.settled.push(settled);
-                    pools.change(pool);
+                    pools.change(head.pool);
                 }
                 Claim::NotDue => {
-                    pass.demote(open.head.run)?;
-                    pools.change(pool);
+                    pass.demote(head.run)?;
+                    pools.change(head.pool);
+                    // It may have let go of a lock.
+                    effects.more = true;
                 }
                 // Its deadline has passed, and in this pass others came first.
                 Claim::Refused => {
                     effects.more = true;
-                    pools.change_later(&pool);
+                    pools.change_later(&head.pool);
                 }
             }
         }
     }
 
     /// Opens the next attempt of the head of a pool for the shim of `slot`.
-    fn claim(&self, pass: &Pass<'_>, open: &Open, slot: u64) -> Result<Claim, StoreError> {
-        let id = open.head.run;
+    fn claim(&self, pass: &Pass<'_>, found: &Startable, slot: u64) -> Result<Claim, StoreError> {
+        let id = found.head.run;
         let run = pass.read().run(id)?;
         let transition = match next(&run, &Event::Start { at: self.now }) {
             Ok(transition) => transition,
@@ -135,7 +137,7 @@ impl Claims<'_> {
         if !pass.apply(id, &run, &transition, self.now, facts)? {
             return Ok(Claim::Refused);
         }
-        let record = &open.record;
+        let record = &found.record;
         let gate = record.pool.after_start(&record.gate, id, self.now);
         if gate != record.gate {
             pass.set_gate(&record.pool.name, &gate)?;

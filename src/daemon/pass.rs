@@ -94,7 +94,10 @@ impl Daemon {
         }
         effects.more |= end_with_deadline(&pass, now, &mut effects.settled)?;
         let room = ROWS_MAX.saturating_sub(effects.settled.len());
-        for advance in [pass.promote(now, room)?, pass.hand_locks_on(room)?] {
+        let promoted = pass.promote(now, room)?;
+        // Who comes first is known when all that is due has been seen.
+        let all_seen = !promoted.more;
+        for advance in [promoted, pass.hand_locks_on(room)?] {
             effects.more |= advance.more;
             advance
                 .pools
@@ -103,7 +106,7 @@ impl Daemon {
         }
         // A shim's record is the evidence until its ending is committed, so nothing is claimed for
         // any shim while an ending is left for the next pass.
-        if findings == self.inbox.len() && may_claim {
+        if findings == self.inbox.len() && all_seen && may_claim {
             let claims = Claims {
                 slots: &self.slots,
                 folder: &self.folder,

@@ -1,6 +1,6 @@
 //! Which pools have something to start, kept from pass to pass so that none has to look at all of
-//! them. What is kept here is a hint alone: before anything is started the database is asked, and
-//! after a pass that failed everything is looked at anew.
+//! them. What is kept here is a hint alone: in each pass a pool is looked at before something of it
+//! is started, and after a pass that failed all that is known is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,8 @@ use crate::store::{Head, Reader, StoreError};
 /// What is known of the pools.
 #[derive(Debug, Default)]
 pub(super) struct Pools {
+    /// How many passes there were.
+    pass: u64,
     /// How often settings had been changed when they were last looked at; none at first.
     settings: Option<i64>,
     /// Pools that have to be looked at: something has changed.
@@ -22,17 +24,19 @@ pub(super) struct Pools {
     /// The same, by their times.
     limits: BTreeSet<(Timestamp, String)>,
     /// Pools that can start something.
-    open: BTreeMap<String, Open>,
+    startable: BTreeMap<String, Startable>,
     /// The heads of these pools, who starts first in front.
     heads: BTreeSet<Head>,
 }
 
 /// A pool that can start something.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct Startable {
     pub(super) head: Head,
     pub(super) record: PoolRecord,
     room: Room,
+    /// The pass that has looked at it.
+    seen_in: u64,
 }
 
 impl Pools {
@@ -43,6 +47,7 @@ impl Pools {
 
     /// A pass begins: what was put off to it has to be looked at.
     pub(super) fn begin(&mut self) {
+        self.pass += 1;
         self.changed.extend(self.later.drain(..));
     }
 
@@ -52,7 +57,7 @@ impl Pools {
         if self.settings != Some(settings) {
             self.changed.extend(read.ready_pools()?);
             // A pool of which nothing is ready any more.
-            self.changed.extend(self.open.keys().cloned());
+            self.changed.extend(self.startable.keys().cloned());
             self.settings = Some(settings);
         }
         let over = self.limits.iter().take_while(|(until, _)| *until <= now);
@@ -84,7 +89,13 @@ impl Pools {
             Ok(room) => {
                 if let Some(head) = read.head(&pool, room.probe)? {
                     self.heads.insert(head.clone());
-                    self.open.insert(pool, Open { head, record, room });
+                    let found = Startable {
+                        head,
+                        record,
+                        room,
+                        seen_in: self.pass,
+                    };
+                    self.startable.insert(pool, found);
                 }
             }
             Err(
@@ -110,36 +121,53 @@ impl Pools {
 
     /// Leaves a pool out until something changes.
     fn pass_over(&mut self, pool: &str) {
-        if let Some(open) = self.open.remove(pool) {
-            self.heads.remove(&open.head);
+        if let Some(found) = self.startable.remove(pool) {
+            self.heads.remove(&found.head);
         }
     }
 
     /// The pool whose head starts next; of the hooks alone when all slots of the others are taken.
-    pub(super) fn first(&self, hooks_alone: bool) -> Option<&Open> {
+    pub(super) fn first(
+        &mut self,
+        read: Reader<'_>,
+        hooks_alone: bool,
+        now: Timestamp,
+    ) -> Result<Option<&Startable>, StoreError> {
+        while let Some((pool, seen_in)) = self.front(hooks_alone) {
+            if seen_in == self.pass {
+                return Ok(self.startable.get(&pool));
+            }
+            // Its head may have been canceled, forgotten, or lost its lock since then.
+            self.look_at(read, pool, now)?;
+        }
+        Ok(None)
+    }
+
+    fn front(&self, hooks_alone: bool) -> Option<(String, u64)> {
         let pool = if hooks_alone {
             pool::HOOKS
         } else {
             &self.heads.first()?.pool
         };
-        self.open.get(pool)
+        let found = self.startable.get(pool)?;
+        Some((pool.to_owned(), found.seen_in))
     }
 
     /// How many attempts could be started now if there were a shim for each, up to `most`; `slots`
     /// are left for others than hooks.
     pub(super) fn wanted(&self, slots: usize, most: usize) -> usize {
-        let wants = |open: &Open| {
-            let wants = open.record.gauge.ready.min(u64::from(open.room.starts));
+        let wants = |found: &Startable| {
+            let wants = found.record.gauge.ready.min(u64::from(found.room.starts));
             usize::try_from(wants).unwrap_or(usize::MAX)
         };
-        let hooks = self.open.get(pool::HOOKS).map_or(0, wants);
+        let hooks = self.startable.get(pool::HOOKS).map_or(0, wants);
         let mut others = 0;
-        for (pool, open) in &self.open {
+        for (pool, found) in &self.startable {
             if others >= slots.min(most) {
                 break;
             }
             if pool != pool::HOOKS {
-                others = wants(open).saturating_add(others);
+                others = wants(found).saturating_add(others);
             }
         }
         hooks.saturating_add(others.min(slots)).min(most)

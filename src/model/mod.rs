@@ -22,7 +22,7 @@ pub use machine::next;
 pub use outcome::{Outcome, RunResult};
 pub use plan::{Plan, Spread, Wait};
 pub use policy::{Budget, Policy, Rules, Testimony};
-pub use pool::{Gate, Gauge, Held, Hold, Pool, PoolRecord, Rate, Room};
+pub use pool::{Blocked, Gate, Gauge, Hold, Pool, PoolRecord, Rate, Room};
 pub use record::{AttemptRecord, EventRecord, RunRecord};
 pub use run::{AttemptNumber, Reason, Run, RunId, State, Status};
 pub use spec::{Environment, Key, Spec, Start};

@@ -135,7 +135,7 @@ pub enum Hold {
 
 /// What keeps a run that is due from being started.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Held {
+pub enum Blocked {
     /// Another run has its lock; none while it is handed on.
     Lock {
         /// The lock.
@@ -286,6 +286,14 @@ impl Pool {
             ..*gate
         };
         match success {
+            // It has told nothing, and the next one is as far away as if it had failed.
+            None if was_probe && self.is_open(gate) => {
+                let wait = self.backoff.delay(gate.probes.saturating_add(1), self.seed);
+                Gate {
+                    probe_at: Some(at.plus(wait)),
+                    ..ended
+                }
+            }
             None => ended,
             Some(true) => Gate {
                 streak: 0,

@@ -8,10 +8,10 @@
 //! Start reading at `schema`, the layout, then at [`Pass`], the transactions.
 
 mod attempt;
+mod blocked;
 mod cleanup;
 mod error;
 mod folder;
-mod held;
 mod history;
 mod hook;
 mod index;

@@ -175,7 +175,7 @@ impl<'s> Pass<'s> {
                  pool = coalesce(:pool, pool), lock = coalesce(:lock, lock) \
                  WHERE id = :id AND state = :was AND open_attempt IS :was_open \
                  AND attempts = :had_attempts AND failures = :had_failures \
-                 AND snoozes = :had_snoozes",
+                 AND snoozes = :had_snoozes AND (stage = 'ready' OR NOT :starts)",
             )?
             .execute(named_params! {
                 ":state": row::state_word(after),
@@ -200,6 +200,8 @@ impl<'s> Pass<'s> {
                 ":had_attempts": before.attempts,
                 ":had_failures": before.failures,
                 ":had_snoozes": before.snoozes,
+                // Whatever the state machine says, a run behind a lock does not start.
+                ":starts": matches!(transition.attempt, AttemptChange::Open(_)),
             })?;
         Ok(changed == 1)
     }

@@ -273,8 +273,9 @@ END;
 -- No lock stays with a pool that starts nothing.
 CREATE TRIGGER pool_shut AFTER UPDATE OF paused, parallel ON pool
 WHEN (OLD.paused OR OLD.parallel = 0) <> (NEW.paused OR NEW.parallel = 0) BEGIN
-    INSERT OR IGNORE INTO open_lock SELECT DISTINCT lock FROM run
-        WHERE pool = NEW.name AND stage IN ('locked', 'ready') AND lock IS NOT NULL;
+    INSERT INTO open_lock SELECT DISTINCT lock FROM run
+        WHERE pool = NEW.name AND stage IN ('locked', 'ready') AND lock IS NOT NULL
+        AND lock NOT IN (SELECT lock FROM open_lock);
 END;
 
 CREATE TRIGGER run_stored AFTER INSERT ON run BEGIN
@@ -326,16 +327,17 @@ WHEN OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL BEGIN
         WHERE pool IN (NEW.pool, iif(NEW.pool = 'hooks', NULL, ''));
 END;
 
--- Whoever waits for a lock, or lets go of one, has it looked at.
+-- Whoever waits for a lock, or lets go of one, has it looked at. There is no OR IGNORE here: what the
+-- statement outside says of conflicts counts instead of it.
 CREATE TRIGGER lock_wanted AFTER UPDATE OF stage ON run
 WHEN NEW.stage IS 'locked' AND OLD.stage IS NOT 'locked' BEGIN
-    INSERT OR IGNORE INTO open_lock VALUES (NEW.lock);
+    INSERT INTO open_lock SELECT NEW.lock WHERE NEW.lock NOT IN (SELECT lock FROM open_lock);
 END;
 CREATE TRIGGER lock_let_go AFTER UPDATE OF stage, open_attempt, lock ON run
 WHEN OLD.lock IS NOT NULL AND (OLD.stage IS 'ready' OR OLD.open_attempt IS NOT NULL)
     AND NOT (NEW.lock IS OLD.lock AND (NEW.stage IS 'ready' OR NEW.open_attempt IS NOT NULL))
 BEGIN
-    INSERT OR IGNORE INTO open_lock VALUES (OLD.lock);
+    INSERT INTO open_lock SELECT OLD.lock WHERE OLD.lock NOT IN (SELECT lock FROM open_lock);
 END;
 ";
 

@@ -101,6 +101,8 @@ impl Story {
             },
         };
         let pass = self.store.begin().expect("nobody else writes");
+        // What starts is due, and was seen to be.
+        pass.promote(self.now, 1000).expect("nobody else writes");
         let run = pass.read().run(id).expect("it is stored");
         let transition = next(&run, event).expect("it fits the state");
         assert!(

@@ -151,7 +151,7 @@ impl Desk {
     pub fn status(&self, id: RunId) {
         let looked = self.store.at_once(|read| {
             read.page(id)?;
-            read.held(id, Timestamp::from_millis(0))?;
+            read.blocked(id, Timestamp::from_millis(0))?;
             read.cause(id)
         });
         looked.expect("it is stored");

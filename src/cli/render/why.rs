@@ -4,7 +4,7 @@ use crate::cli::client::Service;
 use crate::cli::out::escape_text;
 use crate::model::policy::{Budget, By, WaitBy, Why};
 use crate::model::{
-    AttemptRecord, EventRecord, Held, Hold, Note, Outcome, PoolRecord, Reason, RunRecord, State,
+    AttemptRecord, Blocked, EventRecord, Hold, Note, Outcome, PoolRecord, Reason, RunRecord, State,
     Timestamp, pool,
 };
 
@@ -22,7 +22,7 @@ pub struct Case<'a> {
     /// Now.
     pub now: Timestamp,
     /// What keeps it from being started, if it is due.
-    pub held: Option<&'a Held>,
+    pub blocked: Option<&'a Blocked>,
     /// What there is of a daemon.
     pub service: &'a Service,
 }
@@ -71,25 +71,25 @@ fn waiting(case: &Case<'_>, due: Timestamp) -> String {
 
 fn queued(case: &Case<'_>) -> String {
     let due = past(case).map_or("due".to_owned(), |past| format!("{past}, the next is due"));
-    format!("queued: {due}{}{}", held(case), deadline(case))
+    format!("queued: {due}{}{}", blocked(case), deadline(case))
 }
 
 /// What keeps a run that is due from being started.
-fn held(case: &Case<'_>) -> String {
-    match (case.held, case.service) {
-        (Some(Held::Lock { lock, holder }), _) => {
+fn blocked(case: &Case<'_>) -> String {
+    match (case.blocked, case.service) {
+        (Some(Blocked::Lock { lock, holder }), _) => {
             let lock = escape_text(lock);
             match holder {
                 Some(holder) => format!(", run {holder} has the lock \"{lock}\""),
                 None => format!(", the lock \"{lock}\" is being handed on"),
             }
         }
-        (Some(Held::Pool { record, hold }), _) => {
+        (Some(Blocked::Pool { record, hold }), _) => {
             let name = &record.pool.name;
             format!(", the pool {name} {}", hold_words(record, *hold, case.now))
         }
         (_, Service::None | Service::Troubled(_)) => String::new(),
-        (Some(Held::Nothing { pool, occupied }), Service::Well { parallel })
+        (Some(Blocked::Nothing { pool, occupied }), Service::Well { parallel })
             if pool != pool::HOOKS && parallel.is_some_and(|max| max <= *occupied as usize) =>
         {
             match occupied {
@@ -97,7 +97,9 @@ fn held(case: &Case<'_>) -> String {
                 many => format!(", all {many} slots of the daemon are taken"),
             }
         }
-        (Some(Held::Nothing { .. }) | None, Service::Well { .. }) => ", and starts next".to_owned(),
+        (Some(Blocked::Nothing { .. }) | None, Service::Well { .. }) => {
+            ", and starts next".to_owned()
+        }
     }
 }
 

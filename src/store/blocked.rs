@@ -1,17 +1,20 @@
 //! Why a run that is due does not run yet: what stands between it and its start.
 
-use crate::model::pool::Held;
+use rusqlite::params;
+
+use crate::model::pool::Blocked;
 use crate::model::{RunId, Timestamp};
 
 use super::error::StoreError;
 use super::read::Reader;
 
-const STAGE: &str = "SELECT stage IS 'locked', pool, lock FROM run WHERE id = ?1";
+const STAGE: &str = "SELECT stage = 'locked', pool, lock FROM run WHERE id = ?1 \
+     AND stage IS NOT NULL AND due_at <= ?2";
 
 impl Reader<'_> {
-    /// What keeps run `id`, which is due, from being started at `now`; `None` when it is not stored.
-    pub fn held(&self, id: RunId, now: Timestamp) -> Result<Option<Held>, StoreError> {
-        let found = self.rows(STAGE, [id.0], |row| {
+    /// What keeps run `id` from being started at `now`; `None` when it does not wait, or is not due.
+    pub fn blocked(&self, id: RunId, now: Timestamp) -> Result<Option<Blocked>, StoreError> {
+        let found = self.rows(STAGE, params![id.0, now.millis()], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
         let found: Option<(bool, String, Option<String>)> = found.into_iter().next();
@@ -22,7 +25,7 @@ impl Reader<'_> {
         let shut = record.as_ref().filter(|record| record.pool.is_shut());
         if let (None, true, Some(lock)) = (shut, is_locked, lock) {
             let holder = self.lock_holder(&lock)?;
-            return Ok(Some(Held::Lock { lock, holder }));
+            return Ok(Some(Blocked::Lock { lock, holder }));
         }
         let hold = record.and_then(|record| {
             let occupied = record.gauge.occupied();
@@ -30,8 +33,8 @@ impl Reader<'_> {
             Some((Box::new(record), hold))
         });
         Ok(Some(match hold {
-            Some((record, hold)) => Held::Pool { record, hold },
-            None => Held::Nothing {
+            Some((record, hold)) => Blocked::Pool { record, hold },
+            None => Blocked::Nothing {
                 pool,
                 occupied: self.gauge()?.occupied(),
             },

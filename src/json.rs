@@ -148,9 +148,12 @@ pub fn why(
 fn blocked(by: &Blocked) -> Option<Value> {
     match by {
         Blocked::Nothing { .. } => None,
-        Blocked::Lock { lock, holder } => {
-            Some(json!({ "type": "lock", "lock": lock, "run_id": holder }))
-        }
+        Blocked::Lock { lock, holder, runs } => Some(json!({
+            "type": "lock",
+            "lock": lock,
+            "run_id": holder,
+            "runs": runs,
+        })),
         Blocked::Pool { record, hold } => {
             let until = hold.until();
             let pool = &record.pool.name;

@@ -139,7 +139,18 @@ fn the_probe_is_the_due_run_with_the_fewest_failures() {
 #[test]
 fn a_breaker_that_is_taken_away_lets_all_go() {
     let home = Home::new();
-    set_pool(&home, &["api", "--breaker", "1", "--constant", "1h"]);
+    set_pool(
+        &home,
+        &[
+            "api",
+            "--breaker",
+            "1",
+            "--constant",
+            "1h",
+            "--max-backoff",
+            "1h",
+        ],
+    );
     let _daemon = home.daemon();
     let failed = home.run(["--pool", "api", "--max-failures", "0", "--", "false"]);
     assert_eq!(home.wait(failed), 1);
@@ -157,7 +168,18 @@ fn a_breaker_that_is_taken_away_lets_all_go() {
 #[test]
 fn what_was_cut_short_opens_no_pool() {
     let home = Home::new();
-    set_pool(&home, &["api", "--breaker", "2", "--constant", "1h"]);
+    set_pool(
+        &home,
+        &[
+            "api",
+            "--breaker",
+            "2",
+            "--constant",
+            "1h",
+            "--max-backoff",
+            "1h",
+        ],
+    );
     let mut daemon = home.daemon();
     let failed = home.run(["--pool", "api", "--max-failures", "0", "--", "false"]);
     assert_eq!(home.wait(failed), 1);
@@ -193,7 +215,18 @@ fn what_was_cut_short_opens_no_pool() {
 #[test]
 fn an_open_pool_is_open_after_a_kill() {
     let home = Home::new();
-    set_pool(&home, &["api", "--breaker", "1", "--constant", "1h"]);
+    set_pool(
+        &home,
+        &[
+            "api",
+            "--breaker",
+            "1",
+            "--constant",
+            "1h",
+            "--max-backoff",
+            "1h",
+        ],
+    );
     let mut daemon = home.daemon();
     let failed = home.run(["--pool", "api", "--max-failures", "0", "--", "false"]);
     assert_eq!(home.wait(failed), 1);
@@ -204,4 +237,54 @@ fn an_open_pool_is_open_after_a_kill() {
         let said = home.retrier(["explain", &held.to_string()]).output().ok();
         said.text().contains("the pool api is open")
     });
+}
+
+/// Whoever knows that the service is back need not wait for the next probe.
+#[test]
+fn a_resumed_pool_is_probed_at_once() {
+    let home = Home::new();
+    set_pool(
+        &home,
+        &[
+            "api",
+            "--breaker",
+            "1",
+            "--constant",
+            "1h",
+            "--max-backoff",
+            "1h",
+        ],
+    );
+    let _daemon = home.daemon();
+    let failed = home.run(["--pool", "api", "--max-failures", "0", "--", "false"]);
+    assert_eq!(home.wait(failed), 1);
+    let held = home.run(["--pool", "api", "--", "true"]);
+    wait_until("it is held", LONG, || {
+        let said = home.retrier(["explain", &held.to_string()]).output().ok();
+        said.text().contains("the pool api is open")
+    });
+    home.retrier(["pool", "resume", "api"]).output().ok();
+    assert_eq!(home.wait(held), 0);
+}
+
+#[test]
+fn probes_are_a_minute_apart_at_the_most_unless_it_is_said() {
+    let home = Home::new();
+    let waits = |options: &[&str]| {
+        set_pool(
+            &home,
+            &[&["api", "--breaker", "1", "--no-defaults"], options].concat(),
+        );
+        let db = rusqlite::Connection::open(home.db()).expect("it is a database");
+        let sql = "SELECT backoff ->> '$.max_backoff_ms' FROM pool WHERE name = 'api'";
+        let max: i64 = db
+            .query_row(sql, [], |row| row.get(0))
+            .expect("it is there");
+        max
+    };
+    assert_eq!(waits(&[]), 60_000);
+    assert_eq!(waits(&["--jitter", "0"]), 60_000);
+    assert_eq!(waits(&["--constant", "10m"]), 86_400_000);
+    assert_eq!(waits(&["--max-backoff", "1h"]), 3_600_000);
+    assert_eq!(waits(&["--delays", "5m,10m"]), 86_400_000);
 }

@@ -147,7 +147,8 @@ fn a_lock_goes_to_the_lowest_id_in_a_pool_that_is_not_paused() {
     let free = home.run(["--lock", "l", "--shell", &line("d")]);
     wait_until("the lock is given", LONG, || {
         let said = home.retrier(["explain", &free.to_string()]).output().ok();
-        said.text().contains(&format!("run {full} has the lock"))
+        said.text()
+            .contains(&format!("run {full} comes first for the lock"))
     });
     // A pool that is shut lets go of it.
     set_pool(&home, &["full", "--parallel", "0"]);
@@ -172,7 +173,8 @@ fn a_canceled_run_lets_go_of_a_lock_that_it_has_not_used() {
     let next = home.run(["--lock", "l", "--", "true"]);
     wait_until("the first one has the lock", LONG, || {
         let said = home.retrier(["explain", &next.to_string()]).output().ok();
-        said.text().contains(&format!("run {first} has the lock"))
+        said.text()
+            .contains(&format!("run {first} comes first for the lock"))
     });
     home.retrier(["cancel", &first.to_string()]).output().ok();
     assert_eq!(home.wait(next), 0);

@@ -141,7 +141,8 @@ fn a_run_that_would_be_next_and_has_lost_its_lock_waits_for_it() {
     let has_lock = |id: i64, holder: i64| {
         wait_until("the lock is given", LONG, || {
             let said = home.retrier(["explain", &id.to_string()]).output().ok();
-            said.text().contains(&format!("run {holder} has the lock"))
+            said.text()
+                .contains(&format!("run {holder} comes first for the lock"))
         });
     };
     has_lock(second, first);

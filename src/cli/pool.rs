@@ -122,7 +122,7 @@ fn settings(found: Option<&PoolRecord>, args: &SetArgs) -> Result<(Pool, String)
     };
     let options = args.retries.clone().or(before);
     let stored = options.stored().to_string();
-    pool.backoff = options.alone()?.backoff;
+    pool.backoff = options.of_probes()?;
     Ok((pool, stored))
 }
 
@@ -161,6 +161,17 @@ fn write(
         }
     }
     Ok(true)
+}
+
+/// Lets the next probe of a pool go at once: whoever resumes it knows more than its backoff.
+fn probe_now(pass: &Pass<'_>, pool: &Pool, record: &PoolRecord) -> Result<(), StoreError> {
+    let gate = Gate {
+        probe_at: None,
+        ..record.gate
+    };
+    pass.set_gate(&pool.name, &gate)?;
+    // A daemon looks at the pool again when its settings were written.
+    pass.set_pool(pool, &record.options)
 }
 
 fn commit(pass: Pass<'_>) -> Result<(), StoreError> {
@@ -275,7 +286,11 @@ fn turn_some(
                 paused: pause,
                 ..record.pool.clone()
             };
-            let is_changed = write(&pass, Some(&record), (&pool, &record.options), now)?;
+            let mut is_changed = write(&pass, Some(&record), (&pool, &record.options), now)?;
+            if !pause && record.gate.probe_at.is_some() {
+                is_changed = true;
+                probe_now(&pass, &pool, &record)?;
+            }
             waits |= !pause && has_work(&record);
             turned.push(Turned { pool, is_changed });
         }

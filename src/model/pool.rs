@@ -142,6 +142,8 @@ pub enum Blocked {
         lock: String,
         /// Who has it.
         holder: Option<RunId>,
+        /// Whether that one runs; if not, it is the next for this lock and waits for its slot.
+        runs: bool,
     },
     /// Its pool starts nothing at the moment.
     Pool {
@@ -168,6 +170,9 @@ pub const HOOKS: &str = "hooks";
 /// The slots of a pool for which no number was set.
 pub const PARALLEL: u32 = 10;
 
+/// The longest wait between two probes, jitter included, unless another was set.
+pub const PROBE_WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// No pool has more slots.
 pub const PARALLEL_MAX: u32 = 10_000;
 
@@ -180,6 +185,15 @@ pub fn is_name(text: &str) -> bool {
     let is_first = |c: char| c.is_ascii_alphanumeric();
     let is_next = |c: char| is_first(c) || ['.', '_', '-'].contains(&c);
     text.len() <= NAME_MAX && text.starts_with(is_first) && text.chars().all(is_next)
+}
+
+/// The waits between the probes of a pool for which none were set: a service that is back is found
+/// within minutes.
+pub fn probe_backoff() -> Backoff {
+    Backoff {
+        max: PROBE_WAIT_MAX,
+        ..Backoff::default()
+    }
 }
 
 impl Hold {
@@ -212,7 +226,7 @@ impl Pool {
             paused: false,
             rate: None,
             breaker: None,
-            backoff: Backoff::default(),
+            backoff: probe_backoff(),
             seed,
         }
     }

@@ -75,7 +75,7 @@ pub struct EventRecord {
     pub due: Option<Timestamp>,
     /// Who decided it.
     pub why: Option<Why>,
-    /// What was wrong with what was said.
+    /// What was wrong with what was said, or what was changed by it.
     pub detail: Option<String>,
     /// The hook that was stored.
     pub hook: Option<RunId>,

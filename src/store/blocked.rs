@@ -25,7 +25,11 @@ impl Reader<'_> {
         let shut = record.as_ref().filter(|record| record.pool.is_shut());
         if let (None, true, Some(lock)) = (shut, is_locked, lock) {
             let holder = self.lock_holder(&lock)?;
-            return Ok(Some(Blocked::Lock { lock, holder }));
+            return Ok(Some(Blocked::Lock {
+                lock,
+                holder: holder.map(|(run, _)| run),
+                runs: holder.is_some_and(|(_, runs)| runs),
+            }));
         }
         let hold = record.and_then(|record| {
             let occupied = record.gauge.occupied();

@@ -128,8 +128,10 @@ impl<'s> Pass<'s> {
             };
             history::append(&self.transaction, id, line)?;
         }
+        let changed = facts.testimony().and_then(|said| said.changes.words());
         let line = Line {
             attempt,
+            detail: changed.as_deref(),
             due: transition.state.due(),
             why: transition.why,
             ..Line::new(at, transition.note)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Row, named_params, params};
 
-use crate::model::pool::{Gate, Gauge, Pool, PoolRecord, Rate};
+use crate::model::pool::{Gate, Gauge, Pool, PoolRecord, Rate, probe_backoff};
 use crate::model::time::millis_of;
 use crate::model::{AttemptNumber, RunId, Timestamp};
 
@@ -233,7 +233,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<PoolRecord> {
             paused: row.get(2)?,
             rate,
             breaker: row.get(6)?,
-            backoff: backoff.unwrap_or_default(),
+            backoff: backoff.unwrap_or_else(probe_backoff),
             seed: row.get::<_, i64>(8)? as u64,
         },
         options: row.get(9)?,

@@ -94,9 +94,11 @@ impl Reader<'_> {
         self.rows(READY_POOLS, [], |row| row.get(0))
     }
 
-    /// The run that has the lock `lock`: it runs, is being ended, or starts next.
-    pub fn lock_holder(&self, lock: &str) -> Result<Option<RunId>, StoreError> {
-        let found = self.rows(HOLDER, [lock], |row| row.get(0).map(RunId))?;
+    /// The run that has the lock `lock`, and whether an attempt of it is open; if not, it starts next.
+    pub fn lock_holder(&self, lock: &str) -> Result<Option<(RunId, bool)>, StoreError> {
+        let found = self.rows(HOLDER, [lock], |row| {
+            Ok((RunId(row.get(0)?), !row.get::<_, bool>(1)?))
+        })?;
         Ok(found.first().copied())
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::cli::failure::{Failure, code};
 use crate::model::policy::Conditions;
+use crate::model::pool::PROBE_WAIT_MAX;
 use crate::model::time::as_millis_option;
 use crate::model::{Backoff, Budget, Policy, Rules};
 use crate::text::{self, duration};
@@ -166,6 +167,14 @@ impl PolicyArgs {
     pub fn alone(self) -> Result<Policy, Failure> {
         self.rules.check_patterns()?;
         Ok(self.meaning())
+    }
+
+    /// The waits that these options mean between the probes of a pool. Errors: as of [`Self::alone`].
+    pub fn of_probes(self) -> Result<Backoff, Failure> {
+        let is_set = self.max_backoff.is_some() || self.waits != WaitsArgs::default();
+        let waits = self.alone()?.backoff;
+        let max = if is_set { waits.max } else { PROBE_WAIT_MAX };
+        Ok(Backoff { max, ..waits })
     }
 
     /// These options as they are stored with a pool: a JSON object of those that are given.

@@ -13,7 +13,7 @@ use crate::model::pool;
 use crate::text::{duration, time};
 
 use super::policy::PolicyArgs;
-use super::values::{key, lock, pool, variable};
+use super::values::{key, lock, pool, priority, variable};
 
 /// Store a command and have it run until it succeeds
 ///
@@ -146,7 +146,7 @@ pub struct RunArgs {
         long,
         value_name = "N",
         default_value_t = 0,
-        allow_negative_numbers = true,
+        allow_negative_numbers = true, value_parser = priority,
         help_heading = "Order"
     )]
     pub priority: i32,

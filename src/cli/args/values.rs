@@ -100,6 +100,18 @@ pub fn key(text: &str) -> Result<String, String> {
     ))
 }
 
+/// A priority.
+pub fn priority(text: &str) -> Result<i32, String> {
+    let parsed = text.parse();
+    parsed.map_err(|_| {
+        format!(
+            "it must be a whole number from {} to {}",
+            i32::MIN,
+            i32::MAX
+        )
+    })
+}
+
 /// The lock of a run.
 pub fn lock(text: &str) -> Result<String, String> {
     if is_label(text, LOCK_MAX) {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::cli::out::escape_text;
-use crate::model::{AttemptRecord, RunId, RunResult, Timestamp};
+use crate::model::{AttemptRecord, RunId, RunResult, Timestamp, pool};
 
 use super::Style;
 use super::why::{Case, why};
@@ -29,6 +29,18 @@ pub fn page(case: &Case<'_>, attempts: &[AttemptRecord], style: Style) -> String
     field(
         "key",
         &escape_text(record.key.as_deref().unwrap_or_default()),
+    );
+    // Where it differs from a run of which nothing was said.
+    let pool = Some(&record.pool).filter(|pool| *pool != pool::DEFAULT);
+    field("pool", pool.map_or("", String::as_str));
+    let priority = Some(record.priority).filter(|points| *points != 0);
+    field(
+        "priority",
+        &priority.map_or(String::new(), |points| points.to_string()),
+    );
+    field(
+        "lock",
+        &escape_text(record.lock.as_deref().unwrap_or_default()),
     );
     field("command", &command(&record.command));
     field(

@@ -77,9 +77,12 @@ fn queued(case: &Case<'_>) -> String {
 /// What keeps a run that is due from being started.
 fn blocked(case: &Case<'_>) -> String {
     match (case.blocked, case.service) {
-        (Some(Blocked::Lock { lock, holder }), _) => {
+        (Some(Blocked::Lock { lock, holder, runs }), _) => {
             let lock = escape_text(lock);
             match holder {
+                Some(holder) if !runs => {
+                    format!(", run {holder} comes first for the lock \"{lock}\", and waits itself")
+                }
                 Some(holder) => format!(", run {holder} has the lock \"{lock}\""),
                 None => format!(", the lock \"{lock}\" is being handed on"),
             }
@@ -108,8 +111,11 @@ pub fn hold_words(record: &PoolRecord, hold: Hold, now: Timestamp) -> String {
     let next = |at: Timestamp| format!("at {} in {}", short_time(at, now), span(at.since(now)));
     let pool = &record.pool;
     match (hold, pool.parallel) {
-        (Hold::Paused, 0) if !pool.paused => "has no slots (--parallel 0)".to_owned(),
-        (Hold::Paused, _) => "is paused".to_owned(),
+        (Hold::Paused, 0) if !pool.paused => {
+            let name = &pool.name;
+            format!("has no slots; `retrier pool set {name} --parallel N` gives it some")
+        }
+        (Hold::Paused, _) => format!("is paused; `retrier pool resume {}` goes on", pool.name),
         (Hold::Full, 1) => "is full: its one slot is taken".to_owned(),
         (Hold::Full, slots) => format!("is full: all {slots} slots are taken"),
         (Hold::Limited { until }, _) => {

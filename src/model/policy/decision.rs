@@ -59,6 +59,15 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// What they change of where and when the run starts, in words; `None` when it is nothing.
+    pub fn words(&self) -> Option<String> {
+        let priority = self.priority.map(|points| format!("priority {points}"));
+        let pool = self.pool.as_ref().map(|pool| format!("pool {pool}"));
+        let lock = self.lock.as_ref().map(|lock| format!("lock {lock}"));
+        let parts: Vec<String> = [priority, pool, lock].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     /// These, and where they say nothing what `other` says.
     #[must_use]
     pub fn or(self, other: Self) -> Self {

@@ -58,7 +58,8 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     let now = clock::now();
     let written = store.with_reserve(|store| {
         let pass = store.begin()?;
-        let written = write(&pass, id, now)?;
+        let run = pass.read().run(id)?;
+        let written = write(&pass, (id, run), now)?;
         if written.is_ok() {
             commit(pass)?;
         }
@@ -106,13 +107,12 @@ fn leaves_work(transition: &Transition) -> bool {
     transition.state.open_attempt().is_some() || transition.hook != HookChange::None
 }
 
-/// Writes the cancel into `pass`, or gives the run as it is and why it cannot be canceled.
+/// Writes the cancel of `run` into `pass`, or gives the run as it is and why it cannot be canceled.
 fn write(
     pass: &Pass<'_>,
-    id: RunId,
+    (id, run): (RunId, Run),
     now: Timestamp,
 ) -> Result<Result<Transition, (Refusal, Run)>, StoreError> {
-    let run = pass.read().run(id)?;
     let transition = match next(&run, &Event::Cancel { at: now }) {
         Ok(transition) => transition,
         Err(refusal) => return Ok(Err((refusal, run))),
@@ -186,30 +186,50 @@ fn cancel_some(
     client: &Client,
     store: &mut Store,
     among: &Among,
-    (after, newest): (RunId, RunId),
+    between: (RunId, RunId),
 ) -> anyhow::Result<(Step, Option<bool>)> {
-    let mut ring = client.ring();
     let now = clock::now();
-    let chunk = store
-        .read()
-        .unfinished(among, (after, newest), STEP_MAX, now)?;
-    let Some(last) = chunk.last.filter(|_| !chunk.ids.is_empty()) else {
-        let last = chunk.last;
-        return Ok((Step { done: 0, last }, None));
+    let chunk = store.read().unfinished(among, between, STEP_MAX, now)?;
+    failpoint::reach("cancel_looked")?;
+    let done = some(client, store, among, &chunk.ids)?;
+    let step = Step {
+        done: done.canceled,
+        last: chunk.last,
     };
-    ring.mark_changed(&chunk.ids);
+    Ok((step, done.needs_daemon))
+}
+
+/// What came of it that some runs were to be canceled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// How many were.
+    pub canceled: usize,
+    /// Whether a daemon has to do what is left of them, and then whether it was rung.
+    pub needs_daemon: Option<bool>,
+}
+
+/// Cancels those of these runs, at most [`STEP_MAX`], that are `among` all and have not ended: in
+/// one transaction, durably. To see that a daemon does what is left is up to the caller.
+pub fn some(
+    client: &Client,
+    store: &mut Store,
+    among: &Among,
+    ids: &[RunId],
+) -> anyhow::Result<Done> {
+    if ids.is_empty() {
+        return Ok(Done::default());
+    }
+    let mut ring = client.ring();
+    ring.mark_changed(ids);
     let canceled = store.with_reserve(|store| {
         let pass = store.begin()?;
-        // Some may have started or ended meanwhile, and no longer be meant.
         let now = clock::now();
-        let mut ids = pass
-            .read()
-            .unfinished(among, (after, last), STEP_MAX, now)?
-            .ids;
-        ids.retain(|id| chunk.ids.binary_search(id).is_ok());
         let mut canceled = Vec::with_capacity(ids.len());
         for id in ids {
-            canceled.extend(write(&pass, id, now)?.ok());
+            // Since they were looked up, they may have started or ended, and no longer be meant.
+            if let Some(run) = pass.read().meant(among, *id, now)? {
+                canceled.extend(write(&pass, (*id, run), now)?.ok());
+            }
         }
         if !canceled.is_empty() {
             commit(pass)?;
@@ -220,10 +240,9 @@ fn cancel_some(
         failpoint::reach("cancel_committed")?;
         store.sync()?;
     }
-    let needs_daemon = canceled.iter().any(leaves_work);
-    let step = Step {
-        done: canceled.len(),
-        last: Some(last),
-    };
-    Ok((step, needs_daemon.then_some(ring.is_connected())))
+    let leaves_work = canceled.iter().any(leaves_work);
+    Ok(Done {
+        canceled: canceled.len(),
+        needs_daemon: leaves_work.then_some(ring.is_connected()),
+    })
 }

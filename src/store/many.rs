@@ -4,10 +4,11 @@
 
 use rusqlite::{Row, params};
 
-use crate::model::{RunId, Status, Timestamp};
+use crate::model::{Run, RunId, Status, Timestamp};
 
 use super::error::StoreError;
 use super::read::Reader;
+use super::row;
 
 /// Which of all runs are meant. Hooks never are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,13 +33,23 @@ pub struct Chunk {
 /// A run that was looked at, with what is asked of it.
 struct Seen {
     id: RunId,
+    run: Run,
     is_hook: bool,
     pool: String,
     name: Option<String>,
-    status: Option<Status>,
 }
 
-const COLUMNS: &str = "id, parent_id IS NOT NULL, pool, name, state, due_at";
+impl Seen {
+    fn is_meant(&self, among: &Among, now: Timestamp) -> bool {
+        let pool = among.pool.as_ref().is_none_or(|pool| *pool == self.pool);
+        let name = among.name.is_none() || among.name == self.name;
+        let status = self.run.state.status(now);
+        !self.is_hook && pool && name && among.status.is_none_or(|one| one == status)
+    }
+}
+
+/// What is read after the columns of [`row::RUN`].
+const COLUMNS: &str = "id, parent_id IS NOT NULL, pool, name";
 
 /// The lowest ids above ?1 and up to ?2, at most ?3.
 const RANGE: &str = "id > ?1 AND id <= ?2";
@@ -63,7 +74,7 @@ const FAILED_OF_NAME: &str = "INDEXED BY run_failed WHERE state = 'failed' AND n
 fn merged(parts: &[&str]) -> String {
     let selects: Vec<String> = parts
         .iter()
-        .map(|part| format!("SELECT {COLUMNS} FROM run {part} AND {RANGE}"))
+        .map(|part| format!("SELECT {}, {COLUMNS} FROM run {part} AND {RANGE}", row::RUN))
         .collect();
     format!("{} ORDER BY id LIMIT ?3", selects.join(" UNION ALL "))
 }
@@ -91,7 +102,6 @@ impl Reader<'_> {
         now: Timestamp,
     ) -> Result<Chunk, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let seen = |row: &Row<'_>| seen(row, now);
         let found = match &among.pool {
             Some(pool) => {
                 let bound = params![after.0, last.0, limit, pool];
@@ -102,7 +112,7 @@ impl Reader<'_> {
                 self.rows(&sql, params![after.0, last.0, limit], seen)?
             }
         };
-        Ok(chunk(&found, among))
+        Ok(chunk(&found, among, now))
     }
 
     /// The failed runs `among` all, as [`Reader::unfinished`] gives those that have not ended.
@@ -111,9 +121,9 @@ impl Reader<'_> {
         among: &Among,
         (after, last): (RunId, RunId),
         limit: usize,
+        now: Timestamp,
     ) -> Result<Chunk, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let seen = |row: &Row<'_>| seen(row, Timestamp::from_millis(0));
         let found = match &among.name {
             Some(name) => {
                 let bound = params![after.0, last.0, limit, name];
@@ -121,7 +131,20 @@ impl Reader<'_> {
             }
             None => self.rows(&merged(&[FAILED]), params![after.0, last.0, limit], seen)?,
         };
-        Ok(chunk(&found, among))
+        Ok(chunk(&found, among, now))
+    }
+
+    /// The run `id`, if it is stored and is one `among` all at `now`.
+    pub fn meant(
+        &self,
+        among: &Among,
+        id: RunId,
+        now: Timestamp,
+    ) -> Result<Option<Run>, StoreError> {
+        let sql = format!("SELECT {}, {COLUMNS} FROM run WHERE id = ?1", row::RUN);
+        let found = self.rows(&sql, [id.0], seen)?.pop();
+        let meant = found.filter(|seen| seen.is_meant(among, now));
+        Ok(meant.map(|seen| seen.run))
     }
 
     /// The highest id of a stored run.
@@ -133,32 +156,22 @@ impl Reader<'_> {
     }
 }
 
-fn seen(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Seen> {
-    let state: String = row.get(4)?;
-    let due: Option<i64> = row.get(5)?;
+fn seen(row: &Row<'_>) -> rusqlite::Result<Seen> {
+    let at = row::RUN_WIDTH;
     Ok(Seen {
-        id: RunId(row.get(0)?),
-        is_hook: row.get(1)?,
-        pool: row.get(2)?,
-        name: row.get(3)?,
-        status: match (state.as_str(), due) {
-            ("waiting", Some(due)) if due <= now.millis() => Some(Status::Queued),
-            ("waiting", _) => Some(Status::Scheduled),
-            (word, _) => Status::ALL.into_iter().find(|one| one.word() == word),
-        },
+        run: row::run(row)?,
+        id: RunId(row.get(at)?),
+        is_hook: row.get(at + 1)?,
+        pool: row.get(at + 2)?,
+        name: row.get(at + 3)?,
     })
 }
 
-fn chunk(seen: &[Seen], among: &Among) -> Chunk {
-    let is_meant = |one: &&Seen| {
-        let pool = among.pool.as_ref().is_none_or(|pool| *pool == one.pool);
-        let name = among.name.is_none() || among.name == one.name;
-        let status = among.status.is_none() || among.status == one.status;
-        !one.is_hook && pool && name && status
-    };
+fn chunk(seen: &[Seen], among: &Among, now: Timestamp) -> Chunk {
+    let meant = seen.iter().filter(|seen| seen.is_meant(among, now));
     Chunk {
-        ids: seen.iter().filter(is_meant).map(|one| one.id).collect(),
-        last: seen.last().map(|one| one.id),
+        ids: meant.map(|seen| seen.id).collect(),
+        last: seen.last().map(|seen| seen.id),
     }
 }
 

@@ -7,9 +7,10 @@ use crate::crash::tools::{
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 /// The failpoints that a client reaches.
-pub const ALL: [&str; 17] = [
+pub const ALL: [&str; 18] = [
     "cancel_before_commit",
     "cancel_committed",
+    "cancel_looked",
     "cleanup_before_commit",
     "cleanup_committed",
     "index_emptied",

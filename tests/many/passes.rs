@@ -36,11 +36,14 @@ fn a_kill_between_two_transactions_leaves_whole_ones_and_a_second_call_does_the_
 
 /// Stops a call of `cancel --all` after its first transaction, lets `act` happen, and lets it go on.
 fn in_between(home: &Home, act: impl FnOnce(i32)) -> crate::support::Output {
+    stopped_at("cancel_committed", home, act)
+}
+
+/// As [`in_between`], stopped when it first comes to this place.
+fn stopped_at(point: &str, home: &Home, act: impl FnOnce(i32)) -> crate::support::Output {
     let call = home.retrier(["cancel", "--all"]);
-    let all = call.crash("cancel_committed:1:stop").spawn();
-    wait_until("the first thousand are canceled", LONG, || {
-        is_stopped(all.pid())
-    });
+    let all = call.crash(&format!("{point}:1:stop")).spawn();
+    wait_until("it has stopped", LONG, || is_stopped(all.pid()));
     act(all.pid());
     all.signal(Signal::SIGCONT);
     all.wait()
@@ -73,6 +76,25 @@ fn what_is_stored_meanwhile_goes_on_and_what_ends_meanwhile_is_no_error() {
     });
     assert_eq!((done.code, done.error_text()), (0, String::new()));
     let expected = counts(&[("canceled", 1500), ("scheduled", 10)]);
+    assert_eq!(states(&home), expected);
+}
+
+/// A thousand are looked up before they are canceled: none of these may be passed over because there are more by then.
+#[test]
+fn what_is_retried_meanwhile_takes_the_turn_of_no_other() {
+    let home = Home::new();
+    store_copies(&home, 1500, &LATER);
+    let failed = "UPDATE run SET state = 'failed', reason = 'exhausted', finished_at = 1, stage = NULL, \
+                  due_at = NULL, delay_ms = NULL WHERE id > 600 AND id <= 1100";
+    database(&home)
+        .execute(failed, [])
+        .expect("runs can be failed");
+    let done = stopped_at("cancel_looked", &home, |_| {
+        let retry = ["retry", "--all-failed", "--delay", "1h"];
+        home.retrier(retry).output().ok();
+    });
+    assert_eq!((done.code, done.error_text()), (0, String::new()));
+    let expected = counts(&[("canceled", 1000), ("scheduled", 500)]);
     assert_eq!(states(&home), expected);
 }
 

@@ -85,7 +85,7 @@ fn retry_some(
     let now = clock::now();
     let batch = store.with_room(|store| {
         let pass = store.begin()?;
-        let chunk = pass.read().failed(among, between, STEP_MAX)?;
+        let chunk = pass.read().failed(among, between, STEP_MAX, now)?;
         let mut batch = Batch::of(&chunk);
         for id in chunk.ids {
             match ask(&pass, id, now, args.delay)? {
@@ -118,7 +118,7 @@ fn show(
 ) -> anyhow::Result<Batch> {
     let now = clock::now();
     let batch = store.at_once(|read| {
-        let chunk = read.failed(among, between, STEP_MAX)?;
+        let chunk = read.failed(among, between, STEP_MAX, now)?;
         let mut batch = Batch::of(&chunk);
         for id in chunk.ids {
             match would_be(read, keys, (id, now), args)? {

@@ -14,8 +14,8 @@ use super::client::Client;
 use super::failure::code;
 use super::out;
 
-/// So many runs are looked at, and changed, in one transaction at the most, so that others get
-/// their turn.
+/// So many runs, or pools, are looked at, and changed, in one transaction at the most, so that
+/// others get their turn.
 pub const STEP_MAX: usize = 1000;
 
 /// The runs that are named. Errors: none has the key; ids are not looked up.
@@ -182,7 +182,7 @@ pub fn runs(count: usize) -> String {
     }
 }
 
-/// The verb that goes with [`runs`].
-pub fn are(count: usize) -> &'static str {
-    if count > 1 { "are" } else { "is" }
+/// So many runs, in words, with the verb that goes with the number.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{} {}", runs(count), if count > 1 { many } else { one })
 }

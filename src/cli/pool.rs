@@ -16,11 +16,9 @@ use crate::sys::failpoint;
 use super::args::{NamesArgs, PolicyArgs, PoolArgs, PoolListArgs, PoolVerb, RateArg, SetArgs};
 use super::client::Client;
 use super::failure::{Failure, code};
+use super::many::STEP_MAX;
 use super::render::{PoolRow, Style};
 use super::{out, render};
-
-/// So many pools are changed in one transaction at the most, so that others get their turn.
-const BATCH_MAX: usize = 1000;
 
 /// Changes pools, or lists them.
 pub fn pool(client: &Client, args: &PoolArgs) -> anyhow::Result<u8> {
@@ -227,7 +225,7 @@ fn turn(client: &Client, args: &NamesArgs, pause: bool) -> anyhow::Result<u8> {
     let mut last = String::new();
     let mut changed = 0;
     loop {
-        let names = store.read().pool_names(&last, BATCH_MAX)?;
+        let names = store.read().pool_names(&last, STEP_MAX)?;
         let Some(name) = names.last() else {
             break;
         };

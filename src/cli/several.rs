@@ -2,20 +2,17 @@
 
 use crate::clock;
 use crate::json;
-use crate::model::{Event, HookChange, RunId, RunRecord, RunResult, State, Transition, next};
-use crate::store::{Facts, Store, StoreError};
-use crate::sys::failpoint;
+use crate::model::{RunId, RunRecord, RunResult, State};
+use crate::store::{Among, Store, StoreError};
 use crate::sys::signal::SIGINT;
 
 use super::client::Client;
 use super::failure::code;
-use super::out;
+use super::many::{STEP_MAX, counted};
 use super::progress::{Count, Progress, TICK};
 use super::wait::Manner;
 use super::waiting::{Waiting, Woken};
-
-/// So many runs are canceled in one transaction at the most, so that others get their turn.
-const CANCELED_AT_ONCE: usize = 1000;
+use super::{cancel, out};
 
 /// So many of the runs of a batch that did not succeed are named.
 const NAMED_MAX: usize = 100;
@@ -125,7 +122,7 @@ impl<'c> Crowd<'c> {
                 Woken::Tick => {}
                 Woken::Ended(id) => self.hear_of(id)?,
                 Woken::TimedOut => {
-                    self.leave("and go on");
+                    self.leave("");
                     return Ok(code::TIMEOUT);
                 }
                 Woken::Signal(SIGINT) if !own.is_empty() => {
@@ -133,7 +130,7 @@ impl<'c> Crowd<'c> {
                     return Ok(code::CANCELED);
                 }
                 Woken::Signal(signal) => {
-                    self.leave("and go on; `retrier wait ID...` waits again");
+                    self.leave("; `retrier wait ID...` waits again");
                     return Ok(u8::try_from(128 + signal).unwrap_or(code::RETRIER));
                 }
             }
@@ -234,11 +231,13 @@ impl<'c> Crowd<'c> {
     }
 
     /// Waits no longer.
-    fn leave(&self, and: &str) {
+    fn leave(&self, hint: &str) {
         self.progress.clear();
         if !self.quiet {
-            let left = counted(self.waiting.pending().len(), "has", "have");
-            out::note(&format!("{left} not ended yet, {and}"));
+            let pending = self.waiting.pending().len();
+            let left = counted(pending, "has", "have");
+            let go = if pending > 1 { "go" } else { "goes" };
+            out::note(&format!("{left} not ended yet, and {go} on{hint}"));
         }
     }
 
@@ -252,49 +251,24 @@ impl<'c> Crowd<'c> {
             .filter(|id| pending.contains(id))
             .collect();
         let mut canceled = 0;
-        let mut needs_daemon = false;
-        for some in own.chunks(CANCELED_AT_ONCE) {
-            let mut ring = self.client.ring();
-            ring.mark_changed(some);
-            let done = self.store.with_reserve(|store| cancel_some(store, some))?;
-            failpoint::reach("cancel_committed")?;
-            self.store.sync()?;
-            canceled += done.len();
-            let has_hook = |done: &Transition| done.hook != HookChange::None;
-            let is_alive = |done: &Transition| done.state.open_attempt().is_some();
-            needs_daemon |= done.iter().any(|done| is_alive(done) || has_hook(done));
+        let mut needs_daemon = None;
+        for some in own.chunks(STEP_MAX) {
+            let done = cancel::some(self.client, &mut self.store, &Among::default(), some)?;
+            canceled += done.canceled;
+            // Rung only if it was for each of them.
+            needs_daemon = match (needs_daemon, done.needs_daemon) {
+                (Some(before), Some(now)) => Some(before && now),
+                (before, now) => before.or(now),
+            };
         }
-        if needs_daemon {
-            self.client.ensure_daemon(false)?;
+        if let Some(rung) = needs_daemon {
+            self.client.ensure_daemon(rung)?;
         }
         if !self.quiet {
             out::note(&format!("{} canceled", counted(canceled, "was", "were")));
         }
         Ok(())
     }
-}
-
-/// Cancels those of these runs that have not ended, in one transaction.
-fn cancel_some(store: &mut Store, ids: &[RunId]) -> Result<Vec<Transition>, StoreError> {
-    let at = clock::now();
-    let pass = store.begin()?;
-    let mut canceled = Vec::new();
-    for id in ids {
-        let run = match pass.read().run(*id) {
-            Ok(run) => run,
-            Err(StoreError::NoRun { .. }) => continue,
-            Err(error) => return Err(error),
-        };
-        if let Ok(transition) = next(&run, &Event::Cancel { at })
-            && pass.apply(*id, &run, &transition, at, Facts::None)?
-        {
-            canceled.push(transition);
-        }
-    }
-    let reached = failpoint::reach("cancel_before_commit");
-    reached.map_err(|error| pass.trouble(error))?;
-    pass.commit()?;
-    Ok(canceled)
 }
 
 /// Why a run that has ended did not succeed, in short.
@@ -306,13 +280,5 @@ fn why(record: &RunRecord) -> Option<String> {
             Some(format!("failed: {}", out::escape_text(error)))
         }
         (_, _) => Some("failed".to_owned()),
-    }
-}
-
-/// So many runs in words, with the verb that goes with the number.
-fn counted(runs: usize, one: &str, many: &str) -> String {
-    match runs {
-        1 => format!("1 run {one}"),
-        _ => format!("{runs} runs {many}"),
     }
 }

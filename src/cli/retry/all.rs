@@ -26,7 +26,7 @@ pub fn all_failed(
         if args.dry_run {
             return format!("{} would be retried", many::runs(count));
         }
-        format!("{} {} retried", many::runs(count), many::are(count))
+        format!("{} retried", many::counted(count, "is", "are"))
     };
     let Some(store) = store else {
         out::note_to_terminal(&counted(0));

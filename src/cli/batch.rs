@@ -165,7 +165,10 @@ impl<'a> Batch<'a> {
         } else {
             File::open(file).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
         };
-        read.with_context(|| name.clone())?;
+        read.map_err(|error| {
+            let message = format!("--batch {name}: {error}");
+            Failure::new(code::FAILED, message).hint("nothing was stored")
+        })?;
         let batch = Self {
             args,
             name,
@@ -287,7 +290,10 @@ impl<'a> Batch<'a> {
             bail!(key_of_all());
         }
         if text.contains(&0) {
-            bail!(Failure::new(code::USAGE, "it holds a NUL character"));
+            bail!(
+                Failure::new(code::USAGE, "it holds a NUL character")
+                    .hint("`tr '\\0' '\\n'` makes lines of what find -print0 prints")
+            );
         }
         plain.command = match &self.template {
             Some(template) => filled(template, text),
@@ -301,10 +307,11 @@ impl<'a> Batch<'a> {
         failure.message = format!("{}, line {line}: {}", self.name, failure.message);
         failure.hint = Some(match failure.hint {
             _ if matches!(failure.code, code::NOT_EXECUTABLE | code::NOT_FOUND) => {
-                let shell = "{\"shell\": \"LINE\"}";
-                format!(
-                    "nothing was stored; a line {shell} is run by a shell, --no-check stores it anyway"
-                )
+                let shell = match self.template {
+                    None => "a line {\"shell\": \"LINE\"} is run by a shell, ",
+                    Some(_) => "",
+                };
+                format!("nothing was stored; {shell}--no-check stores it anyway")
             }
             Some(hint) if hint.contains("nothing was stored") => hint,
             Some(hint) => format!("nothing was stored; {hint}"),

@@ -81,6 +81,9 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     };
     let told = out::line(&text);
     serve(client, args, rung, &format!("run {id} is"));
+    if is_new && !args.quiet {
+        note_of_pool(&store, id, &spec.pool)?;
+    }
     // Whoever did not get the id must not take the run for one that is not stored.
     told.map_err(|error| {
         let message = format!("run {id} is stored, but its id could not be told: {error:#}");
@@ -99,6 +102,18 @@ fn prepare(client: &Client, args: &RunArgs) -> anyhow::Result<(Spec, Store)> {
         Some(_) | None => client.create()?,
     };
     Ok((spec, store))
+}
+
+/// Says at once what keeps a run waiting until somebody does something about it.
+fn note_of_pool(store: &Store, id: RunId, name: &str) -> Result<(), StoreError> {
+    if store
+        .read()
+        .pool(name)?
+        .is_some_and(|found| found.pool.is_shut())
+    {
+        out::note_to_terminal(&format!("run {id} waits, because pool {name} is paused"));
+    }
+    Ok(())
 }
 
 /// Sees to it that a daemon runs what was stored, which goes on without it. `which` was stored, in

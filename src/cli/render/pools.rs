@@ -142,6 +142,9 @@ fn state(row: &PoolRow, now: Timestamp) -> String {
     };
     let word = hold.word();
     match (hold, hold.until()) {
+        (Hold::Open { .. }, Some(until)) => {
+            format!("{word}, probe in {}", span(until.since(now)))
+        }
         (_, Some(until)) => format!("{word} for {}", span(until.since(now))),
         (Hold::Open { .. }, None) if row.record.gate.probe.is_some() => {
             format!("{word}, probing")

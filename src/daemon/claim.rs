@@ -23,6 +23,8 @@ pub(super) struct Claims<'a> {
     pub(super) parallel: Option<usize>,
     /// After trouble one attempt goes ahead, with what is there; its end is the end of it.
     pub(super) one_alone: bool,
+    /// Not all that is due has been seen. Hooks wait for nobody: they are ready when they are stored.
+    pub(super) hooks_alone: bool,
     pub(super) booted_at: Timestamp,
     pub(super) now: Timestamp,
 }
@@ -67,7 +69,8 @@ impl Claims<'_> {
         let mut left = claims_left(self.parallel, pass.read())?;
         loop {
             pools.look(pass.read(), self.now)?;
-            let Some(found) = pools.first(pass.read(), left == 0, self.now)? else {
+            let Some(found) = pools.first(pass.read(), self.hooks_alone || left == 0, self.now)?
+            else {
                 return Ok(());
             };
             if effects.starts.is_empty()

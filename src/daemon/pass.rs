@@ -94,24 +94,21 @@ impl Daemon {
         }
         effects.more |= end_with_deadline(&pass, now, &mut effects.settled)?;
         let room = ROWS_MAX.saturating_sub(effects.settled.len());
-        let promoted = pass.promote(now, room)?;
         // Who comes first is known when all that is due has been seen.
-        let all_seen = !promoted.more;
-        for advance in [promoted, pass.hand_locks_on(room)?] {
-            effects.more |= advance.more;
-            advance
-                .pools
-                .into_iter()
-                .for_each(|pool| pools.change(pool));
+        let some_unseen = pass.promote(now, room)?;
+        effects.more |= some_unseen | pass.hand_locks_on(room)?;
+        for pool in pass.take_wanted_pools()? {
+            pools.change(pool);
         }
         // A shim's record is the evidence until its ending is committed, so nothing is claimed for
         // any shim while an ending is left for the next pass.
-        if findings == self.inbox.len() && all_seen && may_claim {
+        if findings == self.inbox.len() && may_claim {
             let claims = Claims {
                 slots: &self.slots,
                 folder: &self.folder,
                 parallel: self.config.parallel,
                 one_alone: self.claims.in_a_row() > 0,
+                hooks_alone: some_unseen,
                 booted_at: self.booted_at,
                 now,
             };
@@ -163,10 +160,10 @@ impl Daemon {
         Ok(())
     }
 
-    /// Could the run that is due next be started now, if its pool has no other?
+    /// Could a run that has become due be started now, if its pool has no other?
     fn can_start_next(&self, now: Timestamp) -> Result<bool, StoreError> {
         let read = self.store.read();
-        let Some(next) = read.next_to_promote(now)? else {
+        let Some(next) = read.wanted_pool(now)? else {
             return Ok(false);
         };
         let Some(PoolRecord {

@@ -77,7 +77,8 @@ impl Pass<'_> {
         self.connection()
             .prepare_cached(
                 "INSERT INTO attempt (run_id, number, started_at, shim_file, shim_boot, shim_ns, \
-                 shim_pid, shim_start, was_due_at, pool) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+                 shim_pid, shim_start, was_due_at, pool) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+                 max(?9, (SELECT created_at FROM run WHERE id = ?1)), \
                  (SELECT pool FROM run WHERE id = ?1))",
             )?
             .execute(params![

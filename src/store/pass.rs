@@ -171,7 +171,8 @@ impl<'s> Pass<'s> {
             .prepare_cached(
                 "UPDATE run SET state = :state, reason = :reason, open_attempt = :open, \
                  attempts = :attempts, failures = :failures, snoozes = :snoozes, due_at = :due, \
-                 stage = iif(:due IS NULL, NULL, 'scheduled'), delay_ms = :delay, deadline_at = :deadline, \
+                 stage = CASE WHEN :due IS NULL THEN NULL WHEN :due <= :at \
+                 AND coalesce(:lock, lock) IS NULL THEN 'ready' ELSE 'scheduled' END, delay_ms = :delay, deadline_at = :deadline, \
                  finished_at = iif(:final, coalesce(finished_at, :at), NULL), error = :error, \
                  return_value = :return_value, priority = coalesce(:priority, priority), \
                  pool = coalesce(:pool, pool), lock = coalesce(:lock, lock) \

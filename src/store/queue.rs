@@ -21,6 +21,7 @@ pub struct Head {
     pub pool: String,
 }
 
+/// The runs that nobody has seen to be due.
 const DUE: &str = "SELECT id, pool, lock IS NOT NULL FROM run INDEXED BY run_due \
      WHERE stage = 'scheduled' AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
 
@@ -38,6 +39,8 @@ const READY_POOLS: &str = "WITH RECURSIVE found (pool) AS (\
      SELECT (SELECT min(pool) FROM run INDEXED BY run_ready \
      WHERE stage = 'ready' AND pool > found.pool) FROM found WHERE found.pool IS NOT NULL) \
      SELECT pool FROM found WHERE pool IS NOT NULL";
+
+const OPEN_POOLS: &str = "SELECT pool FROM open_pool LIMIT ?1";
 
 const OPEN_LOCKS: &str = "SELECT lock FROM open_lock LIMIT ?1";
 
@@ -70,8 +73,12 @@ impl Reader<'_> {
         self.one(NEXT_DUE, |row| super::row::time(row, 0))
     }
 
-    /// The pool of the run that is moved on next, if one is due at `now`.
-    pub fn next_to_promote(&self, now: Timestamp) -> Result<Option<String>, StoreError> {
+    /// A pool that has to be looked at, because a run of it is ready, or is due at `now`.
+    pub fn wanted_pool(&self, now: Timestamp) -> Result<Option<String>, StoreError> {
+        let wanted = self.rows(OPEN_POOLS, [1], |row| row.get(0))?.pop();
+        if wanted.is_some() {
+            return Ok(wanted);
+        }
         let found = self.rows(DUE, params![now.millis(), 1], |row| row.get(1))?;
         Ok(found.into_iter().next())
     }
@@ -103,63 +110,57 @@ impl Reader<'_> {
     }
 }
 
-/// What a step along the way has done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Advance {
-    /// The pools in which a run has become ready, or is ready no more.
-    pub pools: Vec<String>,
-    /// Whether there may be more to do.
-    pub more: bool,
-}
-
 impl Pass<'_> {
     /// Moves the runs that are due at `now` on, the longest due first, at most `limit`: one without
-    /// a lock is ready, one with a lock waits for it.
-    pub fn promote(&self, now: Timestamp, limit: usize) -> Result<Advance, StoreError> {
+    /// a lock is ready, one with a lock waits for it. `true`: there may be more.
+    pub fn promote(&self, now: Timestamp, limit: usize) -> Result<bool, StoreError> {
+        let bound = params![now.millis(), limit as i64];
         let due = self
             .read()
-            .rows(DUE, params![now.millis(), limit as i64], |row| {
-                Ok((RunId(row.get(0)?), row.get(1)?, row.get(2)?))
-            })?;
+            .rows(DUE, bound, |row| Ok((RunId(row.get(0)?), row.get(2)?)))?;
         let more = due.len() == limit;
-        let mut pools: Vec<String> = Vec::new();
-        for (run, pool, has_lock) in due {
+        for (run, has_lock) in due {
             self.set_stage(run, "scheduled", if has_lock { "locked" } else { "ready" })?;
-            if !has_lock && pools.last() != Some(&pool) {
-                pools.push(pool);
-            }
         }
-        Ok(Advance { pools, more })
+        Ok(more)
     }
 
     /// Gives each lock that was let go of, or is wanted, to the lowest id among its due runs in
-    /// pools that are not shut; at most `limit` locks.
-    pub fn hand_locks_on(&self, limit: usize) -> Result<Advance, StoreError> {
+    /// pools that are not shut; at most `limit` locks. `true`: there may be more.
+    pub fn hand_locks_on(&self, limit: usize) -> Result<bool, StoreError> {
         let locks: Vec<String> = self
             .read()
             .rows(OPEN_LOCKS, [limit as i64], |row| row.get(0))?;
-        let mut advance = Advance {
-            more: locks.len() == limit,
-            ..Advance::default()
-        };
-        for lock in locks {
-            if self.free_lock(&lock, &mut advance)? {
-                let mut heir = self.heir(NEAR_HEIR, &lock)?;
+        for lock in &locks {
+            if self.free_lock(lock)? {
+                let mut heir = self.heir(NEAR_HEIR, lock)?;
                 if heir.is_none() {
-                    heir = self.heir(HEIR, &lock)?;
+                    heir = self.heir(HEIR, lock)?;
                 }
-                if let Some((run, pool)) = heir {
+                if let Some((run, _)) = heir {
                     self.set_stage(run, "locked", "ready")?;
-                    advance.pools.push(pool);
                 }
             }
             let looked_at = self
                 .connection()
                 .prepare_cached("DELETE FROM open_lock WHERE lock = ?1")
-                .and_then(|mut delete| delete.execute([&lock]));
+                .and_then(|mut delete| delete.execute([lock]));
             self.guard(looked_at)?;
         }
-        Ok(advance)
+        Ok(locks.len() == limit)
+    }
+
+    /// The pools in which a run has become ready since this was asked last.
+    pub fn take_wanted_pools(&self) -> Result<Vec<String>, StoreError> {
+        let pools = self.read().rows(OPEN_POOLS, [-1], |row| row.get(0))?;
+        if !pools.is_empty() {
+            let taken = self
+                .connection()
+                .prepare_cached("DELETE FROM open_pool")
+                .and_then(|mut delete| delete.execute([]));
+            self.guard(taken)?;
+        }
+        Ok(pools)
     }
 
     fn heir(&self, sql: &str, lock: &str) -> Result<Option<(RunId, String)>, StoreError> {
@@ -170,7 +171,7 @@ impl Pass<'_> {
     }
 
     /// Can `lock` be given away? It is taken from a run that cannot start because its pool is shut.
-    fn free_lock(&self, lock: &str, advance: &mut Advance) -> Result<bool, StoreError> {
+    fn free_lock(&self, lock: &str) -> Result<bool, StoreError> {
         let holders = self.read().rows(HOLDER, [lock], |row| {
             Ok((
                 RunId(row.get(0)?),
@@ -187,7 +188,6 @@ impl Pass<'_> {
             return Ok(false);
         }
         self.set_stage(run, "ready", "locked")?;
-        advance.pools.push(pool);
         Ok(true)
     }
 

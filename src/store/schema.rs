@@ -7,7 +7,7 @@ pub const APPLICATION_ID: i64 = 0x7265_7472;
 pub const MIGRATIONS: &[&str] = &[FIRST, POLICIES, POOLS];
 
 /// How many tables, indexes and triggers there are before the first step and after each.
-pub const OBJECTS: [i64; MIGRATIONS.len() + 1] = [0, 15, 20, 49];
+pub const OBJECTS: [i64; MIGRATIONS.len() + 1] = [0, 15, 20, 52];
 
 /// The newest layout that this program knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -193,11 +193,16 @@ CREATE TABLE open_lock (
     lock TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
+-- Pools in which a run has become ready, which the daemon's next pass looks at.
+CREATE TABLE open_pool (
+    pool TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 -- How often the settings of a pool were changed.
 ALTER TABLE identity ADD COLUMN pools INTEGER NOT NULL DEFAULT 0;
 
--- Of a waiting run with a due time: scheduled until the daemon has seen that it is due, then
--- locked while its lock is not its own, else ready.
+-- Of a waiting run with a due time: scheduled until it is seen to be due, then locked while its lock
+-- is not its own, else ready. One that is due when it is written, and has no lock, is ready at once.
 ALTER TABLE run ADD COLUMN stage TEXT CHECK (stage IN ('scheduled', 'locked', 'ready'));
 -- The order within a pool: see model::spec::PRIORITY_WORTH.
 ALTER TABLE run ADD COLUMN rank INTEGER
@@ -212,8 +217,13 @@ UPDATE run SET stage = 'scheduled' WHERE state = 'waiting' AND due_at IS NOT NUL
 UPDATE run SET pool = 'hooks' WHERE parent_id IS NOT NULL;
 UPDATE attempt SET pool = 'hooks'
     WHERE run_id IN (SELECT id FROM run WHERE parent_id IS NOT NULL);
--- A lock meant nothing so far.
-UPDATE run SET lock = NULL WHERE open_attempt IS NOT NULL;
+-- A lock meant nothing so far: of those that run one keeps it.
+UPDATE run SET lock = NULL WHERE open_attempt IS NOT NULL AND lock IS NOT NULL
+    AND id NOT IN (SELECT min(id) FROM run WHERE open_attempt IS NOT NULL AND lock IS NOT NULL
+        GROUP BY lock);
+UPDATE attempt SET success = (outcome = '{\"type\":\"exit\",\"code\":0}')
+    WHERE outcome IS NOT NULL AND outcome NOT IN
+    ('{\"type\":\"canceled\"}', '{\"type\":\"interrupted\"}');
 
 DROP INDEX run_due;
 DROP INDEX run_finished;
@@ -279,9 +289,17 @@ WHEN (OLD.paused OR OLD.parallel = 0) <> (NEW.paused OR NEW.parallel = 0) BEGIN
 END;
 
 CREATE TRIGGER run_stored AFTER INSERT ON run BEGIN
-    UPDATE gauge SET scheduled = scheduled + (NEW.stage IS NOT NULL),
-        held = held + (NEW.stage IS NULL)
+    UPDATE gauge SET scheduled = scheduled + (NEW.stage IS 'scheduled'),
+        ready = ready + (NEW.stage IS 'ready'), held = held + (NEW.stage IS NULL)
         WHERE pool IN (NEW.pool, iif(NEW.pool = 'hooks', NULL, ''));
+END;
+-- Whoever makes a run ready has its pool looked at.
+CREATE TRIGGER pool_wanted AFTER INSERT ON run WHEN NEW.stage IS 'ready' BEGIN
+    INSERT INTO open_pool SELECT NEW.pool WHERE NEW.pool NOT IN (SELECT pool FROM open_pool);
+END;
+CREATE TRIGGER pool_wanted_again AFTER UPDATE OF stage ON run
+WHEN NEW.stage IS 'ready' AND OLD.stage IS NOT 'ready' BEGIN
+    INSERT INTO open_pool SELECT NEW.pool WHERE NEW.pool NOT IN (SELECT pool FROM open_pool);
 END;
 CREATE TRIGGER run_moved AFTER UPDATE OF state, stage, open_attempt ON run
 WHEN OLD.pool = NEW.pool BEGIN

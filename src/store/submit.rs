@@ -229,7 +229,8 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
              umask, environment_id, stdin_id, name, on_complete, parent_id, parent_result, \
              deadline_at, key, priority, pool, lock, stage) VALUES ('waiting', ?1, ?2, ?3, ?4, ?5, \
              ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-             iif(?1 IS NULL, NULL, 'scheduled'))",
+             CASE WHEN ?1 IS NULL THEN NULL WHEN ?1 <= ?3 AND ?19 IS NULL THEN 'ready' \
+             ELSE 'scheduled' END)",
         )?
         .execute(params![
             due.map(Timestamp::millis),

@@ -88,11 +88,11 @@ fn log_faults(log: &str) -> Vec<String> {
 /// A daemon that may open so many files; gives what is wrong, and whether it was in trouble.
 fn few_descriptors(limit: u32) -> (Vec<String>, bool) {
     let home = Home::new();
+    home.slots(12);
     let journal = Journal::new(&home);
     let line = journal.line("sleep 0.2");
     let ids: Vec<i64> = (0..12).map(|_| stored(&home, &line)).collect();
     let daemon = format!("ulimit -n {limit}; exec retrier daemon");
-    home.slots(12);
     let mut daemon = home.sh(daemon).spawn();
     let mut wrong = Vec::new();
     let mut trouble = true;

@@ -12,10 +12,11 @@ use super::many::{STEP_MAX, counted};
 use super::progress::{Count, Progress, TICK};
 use super::wait::Manner;
 use super::waiting::{Waiting, Woken};
-use super::{cancel, out};
+use super::{cancel, out, render};
 
-/// So many of the runs of a batch that did not succeed are named.
-const NAMED_MAX: usize = 100;
+/// So many characters are told of why a run of a batch did not succeed: all of them are named, and
+/// there may be very many.
+const WHY_MAX: usize = 100;
 
 /// What is told is written when it has so many bytes, or when there is nothing more to tell yet.
 const SAID_MAX: usize = 64 * 1024;
@@ -44,8 +45,8 @@ struct Crowd<'c> {
     count: Count,
     /// What is to be told, once it is on stable storage.
     said: String,
-    /// Why the first ones did not succeed.
-    failures: Vec<String>,
+    /// A line for each that did not succeed, if they are named at the end.
+    failures: String,
 }
 
 /// Waits for runs; prints a line for each as it ends.
@@ -103,7 +104,7 @@ impl<'c> Crowd<'c> {
             names: false,
             count: Count::default(),
             said: String::new(),
-            failures: Vec::new(),
+            failures: String::new(),
         })
     }
 
@@ -194,8 +195,8 @@ impl<'c> Crowd<'c> {
         self.count.done += 1;
         if let Some(why) = failed {
             self.count.failed += 1;
-            if self.failures.len() < NAMED_MAX {
-                self.failures.push(format!("run {id} {why}"));
+            if self.names {
+                self.failures += &format!("run {id} {}\n", render::cut(&why, WHY_MAX));
             }
         }
     }
@@ -221,12 +222,8 @@ impl<'c> Crowd<'c> {
     }
 
     fn name_failures(&self) {
-        for line in &self.failures {
+        for line in self.failures.lines() {
             out::note(line);
-        }
-        let more = self.count.failed - self.failures.len();
-        if more > 0 {
-            out::note(&format!("and {more} more"));
         }
     }
 

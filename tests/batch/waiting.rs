@@ -60,14 +60,30 @@ fn runs_that_did_not_succeed_are_named_at_the_end() {
     let options = ["--max-failures", "0", "-q"];
     let quiet = waiting(&home, "false\n", &options).output().exits(1);
     assert_eq!(quiet.error_text(), "");
-    let many = "false\n".repeat(103);
-    let waited = waiting(&home, many, &["--max-failures=0"])
-        .limit(LONG * 3)
-        .output()
-        .exits(1);
-    let said = waited.error_text();
-    assert_eq!(said.lines().count(), 101, "{said}");
-    assert_eq!(said.lines().last(), Some("retrier: and 3 more"));
+}
+
+/// Who has to mend them needs to know which.
+#[test]
+fn each_of_many_that_did_not_succeed_is_named_on_a_short_line() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let error = format!("{}END", "x".repeat(500));
+    let decision = format!("echo '{{\"error\":\"{error}\"}}' >$RETRIER_DECISION; exit 1");
+    let lines = "false\n".repeat(149) + &serde_json::json!({"shell": decision}).to_string();
+    let waited = waiting(&home, lines, &["--max-failures=0"]);
+    let said = waited.limit(LONG * 3).output().exits(1).error_text();
+    let mut named: Vec<i64> = said
+        .lines()
+        .map(|line| {
+            let id = line.strip_prefix("retrier: run ").expect("it is named");
+            let id = id.split_once(" failed: ").expect("why stands beside").0;
+            id.parse().expect("an id")
+        })
+        .collect();
+    named.sort_unstable();
+    assert_eq!(named, (1..=150).collect::<Vec<_>>());
+    let long = said.lines().find(|line| line.contains("xxx"));
+    assert!(long.is_some_and(|line| line.len() < 150), "{long:?}");
 }
 
 #[test]

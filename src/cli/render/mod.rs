@@ -19,7 +19,7 @@ pub use page::page;
 pub use plan::{plan_lines, plan_page};
 pub use pools::{PoolRow, pools, settings};
 pub use stats::stats_page;
-pub use table::table;
+pub use table::{cut, table};
 pub use why::{Case, stopper, why};
 pub use words::{clock_time, outcome, span};
 

@@ -78,7 +78,8 @@ fn when(record: &RunRecord, now: Timestamp) -> String {
     }
 }
 
-pub(super) fn cut(text: &str, width: usize) -> String {
+/// The text, or its beginning, in so many characters.
+pub fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

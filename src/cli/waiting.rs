@@ -2,7 +2,7 @@
 //!
 //! It costs nothing that grows with the runs that are waited for, but for one look at each when it
 //! begins: the daemon is asked for some of them at a time, and what ended elsewhere is looked up
-//! by the time of its ending.
+//! by the time of its ending, and among what ran before.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -58,8 +58,11 @@ struct Looks {
     at: Option<Instant>,
     /// The run that was looked at last, in turn.
     to: Option<RunId>,
-    /// Endings before this time were looked up.
+    /// Endings before this time were looked up, but for those that were stored since then: a daemon
+    /// that comes late stores when an attempt has ended, not when it has seen it.
     ended_to: Timestamp,
+    /// So these, which ran at the last look, are looked at in the next one.
+    running: Option<Vec<RunId>>,
 }
 
 /// Why waiting was interrupted.
@@ -104,6 +107,7 @@ impl<'c> Waiting<'c> {
                 at: None,
                 to: None,
                 ended_to: clock::now(),
+                running: None,
             },
         })
     }
@@ -130,6 +134,10 @@ impl<'c> Waiting<'c> {
 
     /// One of the runs that have ended, if that is known already.
     pub fn ended(&mut self, store: &Store) -> anyhow::Result<Option<RunId>> {
+        // Before the first look at each of them.
+        if self.pending.len() > LOOK_MAX && self.looks.running.is_none() {
+            self.looks.running = Some(store.read().running()?);
+        }
         while let Some(id) = self.candidates.pop_front() {
             if self.pending.contains(&id) && store.read().has_ended(id)? {
                 return Ok(Some(id));
@@ -234,8 +242,8 @@ impl<'c> Waiting<'c> {
         Ok(())
     }
 
-    /// Finds runs that may have ended. Of many: those whose endings are new, and, because clocks
-    /// are set and runs are forgotten, some of the others in turn.
+    /// Finds runs that may have ended. Of many: those whose endings are new, those that ran before,
+    /// and, because clocks are set and runs are forgotten, some of the others in turn.
     fn look(&mut self, store: &Store) -> anyhow::Result<()> {
         self.looks.at = Some(clock::monotonic());
         if self.pending.len() <= LOOK_MAX {
@@ -243,13 +251,14 @@ impl<'c> Waiting<'c> {
             return Ok(());
         }
         let since = self.looks.ended_to.min(clock::now());
-        self.looks.ended_to = since;
-        for (id, at) in store.read().ended_since(since)? {
-            self.looks.ended_to = self.looks.ended_to.max(at);
-            if self.pending.contains(&id) {
-                self.candidates.push_back(id);
-            }
-        }
+        let look = store.at_once(|read| Ok((read.ended_since(since)?, read.running()?)));
+        let (ended, running) = look?;
+        let ran = self.looks.running.replace(running).unwrap_or_default();
+        let times = ended.iter().map(|(_, at)| *at);
+        self.looks.ended_to = times.fold(since, Timestamp::max);
+        let found = ended.into_iter().map(|(id, _)| id).chain(ran);
+        self.candidates
+            .extend(found.filter(|id| self.pending.contains(id)));
         let rest = self.pending.range(beyond(self.looks.to));
         let turn: Vec<RunId> = rest.take(LOOK_MAX).copied().collect();
         self.looks.to = turn.last().copied();

@@ -1,11 +1,13 @@
 //! `wait --all`.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
-use crate::crash::tools::{Gate, await_patience, wait_until_state};
-use crate::support::Home;
+use crate::crash::tools::{Gate, LONG, await_patience, commands, wait_until_state};
+use crate::support::{Home, wait_until};
 
-use super::{quietly, set_pool};
+use super::{quietly, set_pool, store_copies};
 
 #[test]
 fn it_waits_for_what_is_unfinished_at_its_call_and_for_no_hook() {
@@ -81,6 +83,39 @@ fn one_alone_is_told_by_a_line_too() {
     await_patience(&waits);
     gate.open();
     assert_eq!(waits.wait().exits(1).text(), format!("{id} failed"));
+}
+
+/// Endings are looked up by their times, and this one is stored after later ones. Of all runs a thousand are looked at
+/// in a second, so that without a look at what ran before it would be told half a minute later or more.
+#[test]
+fn an_ending_that_is_stored_late_is_told_although_later_ones_were_before() {
+    let home = Home::new();
+    let gate = Gate::new(&home, "gate");
+    store_copies(&home, 60_000, &["--delay", "1h", "--", "true"]);
+    let daemon = home.daemon();
+    let late = home.run(["--shell", &gate.line()]);
+    let other = home.run(["--delay", "1h", "--", "true"]);
+    wait_until_state(&home, late, "running");
+    let waits = home.retrier(["wait", "--all"]).spawn();
+    let is_told = |line: String| {
+        let said = String::from_utf8(waits.stdout_so_far()).expect("text");
+        said.lines().any(|one| one == line)
+    };
+    await_patience(&waits);
+    daemon.pause();
+    gate.open();
+    // Who waits is the only one.
+    wait_until("it has ended", LONG, || commands(&home).len() == 1);
+    home.retrier(["cancel", &other.to_string()]).output().ok();
+    wait_until("a later ending is told", LONG, || {
+        is_told(format!("{other} canceled"))
+    });
+    daemon.resume();
+    wait_until("it is told", Duration::from_secs(15), || {
+        is_told(format!("{late} succeeded"))
+    });
+    waits.signal(Signal::SIGTERM);
+    waits.wait().exits(143);
 }
 
 #[test]

@@ -29,6 +29,11 @@ pub mod code {
     pub const RETRIER: u8 = 125;
     /// The run was canceled.
     pub const CANCELED: u8 = 130;
+
+    /// Signal `number` has ended the verb, as a shell tells it of any program.
+    pub fn of_signal(number: i32) -> u8 {
+        u8::try_from(128 + number).unwrap_or(FAILED)
+    }
 }
 
 /// An error as it is printed: once, by `main`.

@@ -55,7 +55,7 @@ fn follow(client: &Client, store: &Store, id: RunId, mut tail: Tail) -> anyhow::
             Woken::Tick => {}
             Woken::Ended(_) | Woken::TimedOut => return Ok(code::DONE),
             Woken::Signal(signal) => {
-                return Ok(u8::try_from(128 + signal).unwrap_or(code::FAILED));
+                return Ok(code::of_signal(signal));
             }
         }
     }

@@ -152,8 +152,7 @@ pub fn in_steps(
         }
         if let Some(signal) = signals.take().first() {
             out::note(&format!("stopped: {}", counted(done)));
-            let code = u8::try_from(128 + signal).unwrap_or(code::FAILED);
-            return Ok(Steps::Interrupted(code));
+            return Ok(Steps::Interrupted(code::of_signal(*signal)));
         }
     }
 }

@@ -74,7 +74,7 @@ fn named(client: &Client, store: &mut Store, ids: &[RunId], delay: Duration) -> 
                 for (id, _) in &closing[n..] {
                     out::note(&format!("run {id} was not retried"));
                 }
-                return Ok(u8::try_from(128 + signal).unwrap_or(code::FAILED));
+                return Ok(code::of_signal(signal));
             }
             Err(error) => codes.push(out::failure(error)),
         }

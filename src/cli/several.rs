@@ -132,7 +132,7 @@ impl<'c> Crowd<'c> {
                 }
                 Woken::Signal(signal) => {
                     self.leave("; `retrier wait ID...` waits again");
-                    return Ok(u8::try_from(128 + signal).unwrap_or(code::RETRIER));
+                    return Ok(code::of_signal(signal));
                 }
             }
         }

@@ -120,7 +120,7 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
                         "run {id} goes on; `retrier wait {id}` waits again"
                     ));
                 }
-                return Ok(u8::try_from(128 + signal).unwrap_or(code::RETRIER));
+                return Ok(code::of_signal(signal));
             }
         }
     }

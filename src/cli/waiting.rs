@@ -9,16 +9,15 @@ use std::ops::Bound;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-
 use crate::clock;
 use crate::daemon::doorbell::Ring;
 use crate::model::{RunId, Timestamp};
 use crate::store::Store;
 use crate::sys::poll::wait_readable;
-use crate::sys::signal::{SIGHUP, SIGINT, SIGTERM, Signals, is_ignored};
+use crate::sys::signal::Signals;
 
 use super::client::Client;
+use super::many::interrupts;
 
 /// What the daemon does not tell is looked up this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -86,17 +85,12 @@ impl<'c> Waiting<'c> {
         timeout: Option<Duration>,
         start: bool,
     ) -> anyhow::Result<Self> {
-        // What the caller has told us to ignore (nohup) stays ignored.
-        let numbers = [SIGINT, SIGTERM, SIGHUP]
-            .into_iter()
-            .filter(|number| !is_ignored(*number));
-        let signals = Signals::catch(&numbers.collect::<Vec<_>>());
         let pending: BTreeSet<RunId> = runs.into_iter().collect();
         Ok(Self {
             client,
             ring: None,
             called_at: None,
-            signals: signals.context("signals")?,
+            signals: interrupts()?,
             deadline: timeout.and_then(|timeout| clock::monotonic().checked_add(timeout)),
             start,
             candidates: pending.iter().copied().collect(),

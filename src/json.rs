@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::model::policy::{WaitBy, Why};
+use crate::model::stats::pool_state;
 use crate::model::time::millis_of;
 use crate::model::{
     AttemptRecord, Blocked, EventRecord, Gate, Hold, Outcome, Plan, Policy, Pool, Rate, RunId,
@@ -216,7 +217,7 @@ pub fn pool(
         "rate": pool.rate.map(rate),
         "burst": pool.rate.map(|rate| rate.burst),
         "breaker": pool.breaker,
-        "state": hold.map_or("running", Hold::word),
+        "state": pool_state(hold),
         "until": hold.and_then(Hold::until).map(time),
         "running": counts.running,
         "closing": counts.closing,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::Stats;
+use crate::model::stats::pool_state;
 use crate::model::time::millis_of;
+use crate::model::{Hold, Stats};
 
 use super::{VERSION, time};
 
@@ -29,8 +30,8 @@ pub fn stats_fields(stats: &Stats) -> Vec<(&'static str, Value)> {
     ];
     if let Some(pool) = &stats.pool {
         fields.extend([
-            ("state", json!(pool.state.word())),
-            ("until", json!(pool.until.map(time))),
+            ("state", json!(pool_state(pool.hold))),
+            ("until", json!(pool.hold.and_then(Hold::until).map(time))),
         ]);
     }
     fields.extend([

@@ -29,25 +29,8 @@ pub struct Stats {
 pub struct PoolStanding {
     /// Its name.
     pub name: String,
-    /// What it does.
-    pub state: PoolState,
-    /// When that may change by itself.
-    pub until: Option<Timestamp>,
-}
-
-/// What a pool does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PoolState {
-    /// It starts what is due.
-    Running,
-    /// Somebody has paused it, or has given it no slots.
-    Paused,
-    /// All its slots are taken.
-    Full,
-    /// Its next start would come too soon.
-    Limited,
-    /// Its last attempts have all failed: one at a time goes ahead.
-    Open,
+    /// Why it starts nothing.
+    pub hold: Option<Hold>,
 }
 
 /// Where the unfinished runs stand.
@@ -126,34 +109,16 @@ impl Stats {
 impl PoolStanding {
     /// How it stands with `pool` at `now`, while `occupied` of its slots are taken.
     pub fn of(pool: &Pool, gate: &Gate, occupied: u32, now: Timestamp) -> Self {
-        let (state, until) = match pool.room(gate, occupied, now) {
-            // A probe may start at once.
-            Ok(room) if room.probe => (PoolState::Open, None),
-            Ok(_) => (PoolState::Running, None),
-            Err(Hold::Paused) => (PoolState::Paused, None),
-            Err(Hold::Full) => (PoolState::Full, None),
-            Err(Hold::Limited { until }) => (PoolState::Limited, Some(until)),
-            Err(Hold::Open { probe_at }) => (PoolState::Open, probe_at),
-        };
         Self {
             name: pool.name.clone(),
-            state,
-            until,
+            hold: pool.hold(gate, occupied, now),
         }
     }
 }
 
-impl PoolState {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Full => "full",
-            Self::Limited => "limited",
-            Self::Open => "open",
-        }
-    }
+/// The word for what a pool does that is held so, or by nothing.
+pub fn pool_state(hold: Option<Hold>) -> &'static str {
+    hold.map_or("running", Hold::word)
 }
 
 impl Standing {
@@ -284,8 +249,8 @@ mod tests {
         pool.breaker = Some(2);
         let mut gate = Gate::default();
         let state = |pool: &Pool, gate: &Gate, occupied| {
-            let found = PoolStanding::of(pool, gate, occupied, at(1000));
-            (found.state.word(), found.until)
+            let hold = PoolStanding::of(pool, gate, occupied, at(1000)).hold;
+            (pool_state(hold), hold.and_then(Hold::until))
         };
         assert_eq!(state(&pool, &gate, 9), ("running", None));
         assert_eq!(state(&pool, &gate, 10), ("full", None));

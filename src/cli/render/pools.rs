@@ -8,6 +8,7 @@ use crate::cli::args::PolicyArgs;
 use crate::cli::out::escape_text;
 use crate::json::{self, Counts};
 use crate::model::policy::{Condition, Conditions};
+use crate::model::stats::pool_state;
 use crate::model::{Hold, Pool, PoolRecord, Rate, Timestamp};
 
 use crate::sys::{signal, terminal};
@@ -46,7 +47,7 @@ pub fn pools(rows: &[PoolRow], now: Timestamp, style: Style, is_terminal: bool) 
             counts.running.to_string(),
             counts.queued.to_string(),
             counts.scheduled.to_string(),
-            hold.map_or("running", Hold::word).to_owned(),
+            pool_state(*hold).to_owned(),
             hold.and_then(Hold::until)
                 .and_then(json::rfc3339)
                 .unwrap_or_default(),
@@ -137,10 +138,10 @@ fn cells(row: &PoolRow, now: Timestamp) -> [String; 9] {
 
 /// Its state, and what is known of the end of it.
 fn state(row: &PoolRow, now: Timestamp) -> String {
+    let word = pool_state(row.hold);
     let Some(hold) = row.hold else {
-        return "running".to_owned();
+        return word.to_owned();
     };
-    let word = hold.word();
     match (hold, hold.until()) {
         (Hold::Open { .. }, Some(until)) => {
             format!("{word}, probe in {}", span(until.since(now)))

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::model::Stats;
+use crate::model::stats::pool_state;
+use crate::model::{Hold, Stats};
 
 use super::words::{short_time, span};
 
@@ -18,10 +19,11 @@ pub fn stats_page(stats: &Stats) -> String {
         match &stats.pool {
             None => "all but hooks".to_owned(),
             Some(pool) => {
-                let until = pool.until.map_or(String::new(), |until| {
+                let until = pool.hold.and_then(Hold::until);
+                let until = until.map_or(String::new(), |until| {
                     format!(" until {}", short_time(until, stats.at))
                 });
-                format!("{}, {}{until}", pool.name, pool.state.word())
+                format!("{}, {}{until}", pool.name, pool_state(pool.hold))
             }
         },
     );

@@ -10,10 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::model::policy::{WaitBy, Why};
-use crate::model::stats::pool_state;
+use crate::model::stats::{Standing, pool_state};
 use crate::model::time::millis_of;
 use crate::model::{
-    AttemptRecord, Blocked, EventRecord, Gate, Hold, Outcome, Plan, Policy, Pool, Rate, RunId,
+    AttemptRecord, Blocked, EventRecord, Hold, Outcome, Plan, Policy, PoolRecord, Rate, RunId,
     RunRecord, RunResult, Timestamp,
 };
 
@@ -188,26 +188,13 @@ pub fn stored(id: RunId, is_new: bool) -> Value {
     json!({ "version": VERSION, "id": id, "stored": is_new })
 }
 
-/// How many runs of a pool stand where, as people count them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Running.
-    pub running: u64,
-    /// Canceled, and their attempts, which take a slot, are still being ended.
-    pub closing: u64,
-    /// Due.
-    pub queued: u64,
-    /// Waiting for their time.
-    pub scheduled: u64,
-}
-
 /// A pool: what was set, with the retry `options` as they were given, and how it stands.
 pub fn pool(
-    (pool, options): (&Pool, &Value),
-    gate: &Gate,
+    (record, options): (&PoolRecord, &Value),
     hold: Option<Hold>,
-    counts: Counts,
+    standing: Standing,
 ) -> Value {
+    let pool = &record.pool;
     let rate = |rate: Rate| json!({ "starts": rate.starts, "per_ms": millis_of(rate.per) });
     json!({
         "version": VERSION,
@@ -219,11 +206,11 @@ pub fn pool(
         "breaker": pool.breaker,
         "state": pool_state(hold),
         "until": hold.and_then(Hold::until).map(time),
-        "running": counts.running,
-        "closing": counts.closing,
-        "queued": counts.queued,
-        "scheduled": counts.scheduled,
-        "failed_in_a_row": gate.streak,
+        "running": standing.running,
+        "closing": record.gauge.closing,
+        "queued": standing.queued,
+        "scheduled": standing.scheduled,
+        "failed_in_a_row": record.gate.streak,
         "policy": options,
     })
 }

@@ -69,9 +69,7 @@ pub fn among(
             }
             // These two are made with the database.
             None if ![pool::DEFAULT, pool::HOOKS].contains(&pool) => {
-                let known = format!("is {}", pool::DEFAULT);
-                let pool = pool.to_owned();
-                return Err(StoreError::NoPool { pool, known }.into());
+                return Err(StoreError::no_pool_yet(pool).into());
             }
             Some(_) | None => {}
         }

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::daemon::doorbell::Ring;
-use crate::json::{self, Counts};
+use crate::json;
 use crate::model::pool::{DEFAULT, HOOKS};
+use crate::model::stats::{Standing, WINDOW};
 use crate::model::{Gate, Gauge, Pool, PoolRecord, Rate, Timestamp};
-use crate::store::{Pass, Reader, Store, StoreError};
+use crate::store::{Pass, PoolStats, Reader, Store, StoreError};
 use crate::sys::failpoint;
 
 use super::args::{NamesArgs, PolicyArgs, PoolArgs, PoolListArgs, PoolVerb, RateArg, SetArgs};
@@ -40,7 +41,7 @@ pub fn defaults(read: Option<Reader<'_>>, name: &str) -> anyhow::Result<PolicyAr
     let Some(read) = read else {
         return match name {
             DEFAULT => Ok(PolicyArgs::default()),
-            _ => Err(no_pool_yet(name).into()),
+            _ => Err(StoreError::no_pool_yet(name).into()),
         };
     };
     let Some(record) = read.pool(name)? else {
@@ -59,14 +60,6 @@ fn options(record: &PoolRecord) -> Result<PolicyArgs, Failure> {
         );
         Failure::new(code::FAILED, message).hint(hint)
     })
-}
-
-/// The error that there is no pool `name` where there is no database.
-fn no_pool_yet(name: &str) -> StoreError {
-    StoreError::NoPool {
-        pool: name.to_owned(),
-        known: format!("is {DEFAULT}"),
-    }
 }
 
 fn set(client: &Client, args: &SetArgs) -> anyhow::Result<u8> {
@@ -206,7 +199,7 @@ fn turn(client: &Client, args: &NamesArgs, pause: bool) -> anyhow::Result<u8> {
         None => {
             let is_known = |name: &String| [DEFAULT, HOOKS].contains(&name.as_str());
             if let Some(unknown) = args.names.iter().find(|name| !is_known(name)) {
-                return Err(no_pool_yet(unknown).into());
+                return Err(StoreError::no_pool_yet(unknown).into());
             }
             if !pause {
                 return Ok(code::DONE);
@@ -307,7 +300,7 @@ fn delete(client: &Client, name: &str) -> anyhow::Result<u8> {
         return Err(Failure::new(code::STATE, message).into());
     }
     let Some(mut store) = client.existing()? else {
-        return Err(no_pool_yet(name).into());
+        return Err(StoreError::no_pool_yet(name).into());
     };
     let in_use = store.with_room(|store| {
         let pass = store.begin()?;
@@ -345,18 +338,19 @@ fn undeletable(name: &str, gauge: &Gauge) -> Failure {
 
 fn list(client: &Client, args: &PoolListArgs) -> anyhow::Result<u8> {
     let now = clock::now();
-    let rows = match client.existing()? {
+    let rows: Vec<PoolRow> = match client.existing()? {
         Some(store) => store.at_once(|read| {
             let overdue = read.overdue(now)?;
             let rows = read.pools()?.into_iter().map(|record| {
-                let due = overdue.get(&record.pool.name).copied();
-                row(record, due.unwrap_or_default(), now)
+                let unseen = overdue.get(&record.pool.name).copied();
+                row(record, unseen.unwrap_or_default(), now)
             });
             Ok(rows.collect())
         })?,
-        None => [DEFAULT, HOOKS]
-            .map(|name| row(unset(name), 0, now))
-            .to_vec(),
+        None => PoolStats::of_nothing(now, WINDOW)
+            .into_iter()
+            .map(|one| row(one.record, 0, now))
+            .collect(),
     };
     if args.json {
         let lines: String = rows
@@ -370,35 +364,17 @@ fn list(client: &Client, args: &PoolListArgs) -> anyhow::Result<u8> {
     out::bytes(table.as_bytes())
 }
 
-/// A pool of which nothing is stored yet.
-fn unset(name: &str) -> PoolRecord {
-    PoolRecord {
-        pool: Pool::new(name, 0),
-        options: "{}".to_owned(),
-        gate: Gate::default(),
-        gauge: Gauge::default(),
-    }
-}
-
-/// A pool of which so many runs are `overdue`: they count as scheduled, and are queued.
-fn row(record: PoolRecord, overdue: u64, now: Timestamp) -> PoolRow {
-    let gauge = &record.gauge;
-    let counts = Counts {
-        running: gauge.running,
-        closing: gauge.closing,
-        queued: gauge.ready + gauge.locked + overdue,
-        scheduled: (gauge.held + gauge.scheduled).saturating_sub(overdue),
-    };
-    let hold = record.pool.hold(&record.gate, gauge.occupied(), now);
+/// A pool of which so many runs are due, though no daemon has seen it.
+fn row(record: PoolRecord, unseen: u64, now: Timestamp) -> PoolRow {
     PoolRow {
+        standing: Standing::of(&record.gauge, unseen),
+        hold: (record.pool).hold(&record.gate, record.gauge.occupied(), now),
         record,
-        counts,
-        hold,
     }
 }
 
 fn json_of(row: &PoolRow) -> Value {
     let record = &row.record;
     let options: Value = serde_json::from_str(&record.options).unwrap_or_else(|_| json!({}));
-    json::pool((&record.pool, &options), &record.gate, row.hold, row.counts)
+    json::pool((record, &options), row.hold, row.standing)
 }

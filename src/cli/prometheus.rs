@@ -38,7 +38,7 @@ const METRICS: &[Metric] = &[
         name: "retrier_oldest_pending_seconds",
         kind: "gauge",
         help: "Age of the oldest run that has not ended; 0 when there is none.",
-        samples: |one| seconds(one.stats.standing.oldest_pending),
+        samples: |one| seconds(one.stats.oldest_pending),
     },
     Metric {
         name: "retrier_slots",

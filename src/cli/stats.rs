@@ -48,8 +48,7 @@ fn pools(store: Option<&Store>, args: &StatsArgs, at: Timestamp) -> anyhow::Resu
         if let Some(name) = &args.pool {
             pools.retain(|one| one.record.pool.name == *name);
             if pools.is_empty() {
-                let (pool, known) = (name.clone(), "is default".to_owned());
-                return Err(StoreError::NoPool { pool, known }.into());
+                return Err(StoreError::no_pool_yet(name).into());
             }
         }
         return Ok(pools);

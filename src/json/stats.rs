@@ -39,7 +39,7 @@ pub fn stats_fields(stats: &Stats) -> Vec<(&'static str, Value)> {
         ("queued", json!(standing.queued)),
         ("scheduled", json!(standing.scheduled)),
         ("running", json!(standing.running)),
-        ("oldest_pending_ms", ms(standing.oldest_pending)),
+        ("oldest_pending_ms", ms(stats.oldest_pending)),
         ("recent_executions", json!(recent.executions)),
         ("recent_error_rate", fraction(recent.error_rate)),
         ("recent_finished", json!(recent.finished)),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::pool::{Gate, Hold, Pool};
+use super::pool::{Gate, Gauge, Hold, Pool};
 use super::time::Timestamp;
 
 /// How far statistics reach back when nothing else is said.
@@ -20,6 +20,8 @@ pub struct Stats {
     pub window: Duration,
     /// The unfinished runs.
     pub standing: Standing,
+    /// How long ago the oldest of them was stored; zero when there is none.
+    pub oldest_pending: Duration,
     /// What ended in the window.
     pub recent: Recent,
 }
@@ -42,8 +44,6 @@ pub struct Standing {
     pub scheduled: u64,
     /// Running.
     pub running: u64,
-    /// How long ago the oldest of them was stored; zero when there is none.
-    pub oldest_pending: Duration,
 }
 
 /// What ended in a window of time. Everything is zero where nothing did.
@@ -101,6 +101,7 @@ impl Stats {
             at,
             window,
             standing: Standing::default(),
+            oldest_pending: Duration::ZERO,
             recent: Recent::default(),
         }
     }
@@ -122,6 +123,17 @@ pub fn pool_state(hold: Option<Hold>) -> &'static str {
 }
 
 impl Standing {
+    /// Where those stand that `gauge` counts; `unseen` of them are due, though they count as
+    /// scheduled until a daemon has seen it.
+    pub fn of(gauge: &Gauge, unseen: u64) -> Self {
+        let unseen = unseen.min(gauge.scheduled);
+        Self {
+            queued: gauge.locked + gauge.ready + unseen,
+            scheduled: gauge.held + gauge.scheduled - unseen,
+            running: gauge.running,
+        }
+    }
+
     /// How many runs have not ended.
     pub fn pending(&self) -> u64 {
         self.queued + self.scheduled + self.running

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{ErrorCode, ffi};
 
 use crate::model::RunId;
+use crate::model::pool::DEFAULT;
 use crate::sys::files::{Use, is_full, may};
 
 /// Why the store could not do what it was asked to.
@@ -134,6 +135,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// There is no pool `name` while nothing was ever stored.
+    pub fn no_pool_yet(name: &str) -> Self {
+        Self::NoPool {
+            pool: name.to_owned(),
+            known: format!("is {DEFAULT}"),
+        }
+    }
+
     /// The error that SQLite's `source` means for the database at `path`.
     pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();

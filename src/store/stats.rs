@@ -107,7 +107,8 @@ impl Reader<'_> {
             pool: None,
             at,
             window,
-            standing: standing(&self.gauge()?, unseen, self.oldest(None, at)?),
+            standing: Standing::of(&self.gauge()?, unseen),
+            oldest_pending: self.oldest(None, at)?,
             recent: tally.recent(),
         })
     }
@@ -150,12 +151,12 @@ impl Reader<'_> {
         window: Duration,
     ) -> Result<PoolStats, StoreError> {
         let occupied = record.gauge.occupied();
-        let oldest = self.oldest(Some(&record.pool.name), at)?;
         let stats = Stats {
             pool: Some(PoolStanding::of(&record.pool, &record.gate, occupied, at)),
             at,
             window,
-            standing: standing(&record.gauge, unseen, oldest),
+            standing: Standing::of(&record.gauge, unseen),
+            oldest_pending: self.oldest(Some(&record.pool.name), at)?,
             recent: tally.recent(),
         };
         Ok(PoolStats { record, stats })
@@ -206,17 +207,6 @@ impl Reader<'_> {
         Ok(found
             .first()
             .map_or(Duration::ZERO, |stored| at.since(*stored)))
-    }
-}
-
-/// `unseen` are due, though they count as scheduled until a daemon has seen it.
-fn standing(gauge: &Gauge, unseen: u64, oldest_pending: Duration) -> Standing {
-    let unseen = unseen.min(gauge.scheduled);
-    Standing {
-        queued: gauge.locked + gauge.ready + unseen,
-        scheduled: gauge.held + gauge.scheduled - unseen,
-        running: gauge.running,
-        oldest_pending,
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::cli::args::PolicyArgs;
 use crate::cli::out::escape_text;
-use crate::json::{self, Counts};
+use crate::json;
 use crate::model::policy::{Condition, Conditions};
-use crate::model::stats::pool_state;
+use crate::model::stats::{Standing, pool_state};
 use crate::model::{Hold, Pool, PoolRecord, Rate, Timestamp};
 
 use crate::sys::{signal, terminal};
@@ -23,7 +23,7 @@ pub struct PoolRow {
     /// What is stored of it.
     pub record: PoolRecord,
     /// How many of its runs stand where.
-    pub counts: Counts,
+    pub standing: Standing,
     /// Why it starts nothing.
     pub hold: Option<Hold>,
 }
@@ -36,7 +36,7 @@ pub fn pools(rows: &[PoolRow], now: Timestamp, style: Style, is_terminal: bool) 
     let mut lines = String::new();
     for PoolRow {
         record,
-        counts,
+        standing,
         hold,
     } in rows
     {
@@ -44,9 +44,9 @@ pub fn pools(rows: &[PoolRow], now: Timestamp, style: Style, is_terminal: bool) 
         let fields = [
             pool.name.clone(),
             pool.parallel.to_string(),
-            counts.running.to_string(),
-            counts.queued.to_string(),
-            counts.scheduled.to_string(),
+            standing.running.to_string(),
+            standing.queued.to_string(),
+            standing.scheduled.to_string(),
             pool_state(*hold).to_owned(),
             hold.and_then(Hold::until)
                 .and_then(json::rfc3339)
@@ -126,9 +126,9 @@ fn cells(row: &PoolRow, now: Timestamp) -> [String; 9] {
     [
         pool.name.clone(),
         pool.parallel.to_string(),
-        row.counts.running.to_string(),
-        row.counts.queued.to_string(),
-        row.counts.scheduled.to_string(),
+        row.standing.running.to_string(),
+        row.standing.queued.to_string(),
+        row.standing.scheduled.to_string(),
         state(row, now),
         pool.rate.map(rate_and_burst).unwrap_or_default(),
         pool.breaker.map_or(String::new(), |max| max.to_string()),

@@ -45,7 +45,7 @@ pub fn stats_page(stats: &Stats) -> String {
         },
     );
     if standing.pending() > 0 {
-        let age = span(standing.oldest_pending);
+        let age = span(stats.oldest_pending);
         field("oldest", format!("stored {age} ago"));
     }
     field("window", format!("the last {}", span(stats.window)));

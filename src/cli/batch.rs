@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
@@ -30,6 +31,9 @@ const BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// The most runs of a batch: nobody else can write while they are stored, and others wait for a
 /// minute.
 const RUNS_MAX: usize = 250_000;
+
+/// So many bytes of input are read for the lines of a batch, for the same reason.
+const INPUTS_MAX: usize = 64 * 1024 * 1024;
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +225,7 @@ impl<'a> Batch<'a> {
         let mut parser = None;
         let mut checks = Checks::default();
         let mut pools = Pools::default();
+        let mut inputs = Inputs::default();
         let mut plain = frame.clone();
         let mut told: Vec<Told> = Vec::new();
         for (line, text) in self.lines() {
@@ -233,7 +238,7 @@ impl<'a> Batch<'a> {
                     .map_err(|why| Failure::new(code::USAGE, why).into())
                     .and_then(|args| {
                         let defaults = pools.defaults(submission.read(), &args.pool)?;
-                        self.object(&args, &defaults, &mut checks, frame)
+                        self.object(&args, &defaults, (&mut checks, &mut inputs), frame)
                     });
                 match own {
                     Ok(own) => Some(own),
@@ -266,7 +271,7 @@ impl<'a> Batch<'a> {
         &self,
         args: &RunArgs,
         defaults: &PolicyArgs,
-        checks: &mut Checks,
+        (checks, inputs): (&mut Checks, &mut Inputs),
         frame: &Spec,
     ) -> anyhow::Result<Spec> {
         if args.key.is_none() && self.args.key.is_some() {
@@ -278,8 +283,7 @@ impl<'a> Batch<'a> {
         spec.stdin = if args.stdin == self.args.stdin {
             frame.stdin.clone()
         } else {
-            args.stdin.as_deref().map_or(Ok(()), check_regular)?;
-            capture::input(args)?
+            inputs.of(args)?
         };
         Ok(spec)
     }
@@ -333,6 +337,37 @@ impl Pools {
         let defaults = pool::defaults(Some(read), name)?;
         self.0.insert(name.to_owned(), defaults.clone());
         Ok(defaults)
+    }
+}
+
+/// The inputs that the lines name.
+#[derive(Debug, Default)]
+struct Inputs {
+    bytes: usize,
+    /// The one before: as a rule, lines that follow each other name the same.
+    last: Option<(PathBuf, Arc<[u8]>)>,
+}
+
+impl Inputs {
+    fn of(&mut self, args: &RunArgs) -> anyhow::Result<Option<Arc<[u8]>>> {
+        let Some(path) = &args.stdin else {
+            return Ok(None);
+        };
+        if let Some((_, same)) = self.last.as_ref().filter(|(last, _)| last == path) {
+            return Ok(Some(Arc::clone(same)));
+        }
+        check_regular(path)?;
+        let input = capture::input(args)?;
+        self.last = input.clone().map(|input| (path.clone(), input));
+        self.bytes += input.as_ref().map_or(0, |input| input.len());
+        if self.bytes > INPUTS_MAX {
+            let message = "the inputs of the batch are larger than 64 MiB together";
+            bail!(
+                Failure::new(code::FAILED, message)
+                    .hint("split the batch, or have the commands read the files themselves")
+            );
+        }
+        Ok(input)
     }
 }
 

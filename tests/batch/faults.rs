@@ -119,3 +119,24 @@ fn a_hundred_thousand_lines_take_at_most_64_mib() {
     call.kill9();
     assert!(peak < 64 * 1024, "{peak} KiB");
 }
+
+/// Nobody else can store anything while they are read.
+#[test]
+fn lines_that_name_more_than_64_mib_of_input_are_refused_and_one_file_of_all_counts_once() {
+    let home = Home::new();
+    let line = |name: &str| {
+        let path = home.path(name);
+        let file = fs::File::create(&path).expect("a file");
+        file.set_len(16 * 1024 * 1024).expect("a sparse one");
+        format!("{}\n", serde_json::json!({"shell": "true", "stdin": path}))
+    };
+    let args = ["run", "--no-daemon-start", "--batch", "-"];
+    let call = |lines: String| home.retrier(args).stdin(lines).limit(LONG).output();
+    let lines = ["a", "b", "c", "d", "e"].map(line);
+    let said = call(lines.concat()).exits(1).error_text();
+    let expected = "retrier: error: standard input, line 5: the inputs of the batch are larger than 64 MiB together\n\
+                    hint: nothing was stored; split the batch, or have the commands read the files themselves\n";
+    assert_eq!((said.as_str(), stored(&home)), (expected, 0));
+    call(lines[0].repeat(5)).ok();
+    assert_eq!(stored(&home), 5);
+}

@@ -338,6 +338,8 @@ fn a_second_cancel_starts_a_daemon_for_what_the_first_one_has_left() {
             .chain(["--grace", "300ms", "--shell", &line]),
     );
     wait_until("the tree has grown", LONG, || grown.is_open());
+    // One that is stopped in its transaction would keep everybody waiting.
+    daemon.await_rest();
     daemon.pause();
     assert_eq!(cancel(&home, id), 0);
     daemon.kill9();

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use crate::clock;
 use crate::json;
@@ -356,7 +356,7 @@ impl Inputs {
         if let Some((_, same)) = self.last.as_ref().filter(|(last, _)| last == path) {
             return Ok(Some(Arc::clone(same)));
         }
-        check_regular(path)?;
+        capture::check_regular(path)?;
         let input = capture::input(args)?;
         self.last = input.clone().map(|input| (path.clone(), input));
         self.bytes += input.as_ref().map_or(0, |input| input.len());
@@ -389,14 +389,4 @@ fn clash(spec: &Spec, id: RunId, told: &[Told]) -> Failure {
         Err(_) => Failure::new(code::STATE, format!("run {id} has the key \"{key}\""))
             .hint(format!("`retrier status {id}` shows it")),
     }
-}
-
-/// Who reads a pipe may wait for ever, and nobody could store anything meanwhile.
-fn check_regular(path: &Path) -> anyhow::Result<()> {
-    let found = path.metadata();
-    let found = found.with_context(|| path.display().to_string())?;
-    if !found.is_file() {
-        bail!("{}: it is not a regular file", path.display());
-    }
-    Ok(())
 }

@@ -91,6 +91,16 @@ pub fn input(args: &RunArgs) -> anyhow::Result<Option<Arc<[u8]>>> {
     Ok(read.map(Into::into))
 }
 
+/// Who reads a pipe may wait for ever, and nobody could store anything meanwhile.
+pub fn check_regular(path: &Path) -> anyhow::Result<()> {
+    let found = path.metadata();
+    let found = found.with_context(|| path.display().to_string())?;
+    if !found.is_file() {
+        bail!("{}: it is not a regular file", path.display());
+    }
+    Ok(())
+}
+
 /// Looks whether commands can be executed; of a program that was found it is not asked again.
 #[derive(Debug, Default)]
 pub struct Checks {

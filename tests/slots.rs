@@ -178,3 +178,28 @@ fn nothing_blocks_a_run_that_is_not_due() {
     assert!(blocked_by(later).is_null());
     assert_eq!(blocked_by(due)["why"], "paused");
 }
+
+/// A daemon that had to go through all of them first would keep every other pool waiting.
+#[test]
+fn what_is_due_when_it_is_stored_is_ready_without_a_daemon() {
+    let home = Home::new();
+    pool(&home, &["set", "shut", "--parallel", "0"]);
+    let batch = ["run", "--no-daemon-start", "--pool", "shut", "--batch", "-"];
+    home.retrier(batch)
+        .stdin("true\n".repeat(500))
+        .output()
+        .ok();
+    home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
+    home.run(["--no-daemon-start", "--lock", "l", "--", "true"]);
+    let db = rusqlite::Connection::open(home.db()).expect("it is a database");
+    let count = |stage: &str| -> i64 {
+        let sql = "SELECT count(*) FROM run WHERE stage = ?1";
+        let found = db.query_row(sql, [stage], |row| row.get(0));
+        found.expect("it can be counted")
+    };
+    assert_eq!(count("ready"), 500);
+    assert_eq!(count("scheduled"), 2, "one for later, one for its lock");
+    let _daemon = home.daemon();
+    let other = home.run(["--", "true"]);
+    assert_eq!(home.wait(other), 0);
+}

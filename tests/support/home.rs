@@ -138,9 +138,13 @@ impl Home {
         Daemon::start(self, args, envs)
     }
 
-    /// Gives the default pool so many slots.
+    /// Gives the default pool of a home without a database so many slots; once is enough.
     #[track_caller]
     pub fn slots(&self, slots: u32) {
+        // With runs that wait it would start a daemon of its own.
+        if self.db.exists() {
+            return;
+        }
         let slots = slots.to_string();
         let call = self.retrier(["pool", "set", "default", "--parallel", &slots]);
         call.output().ok();

@@ -55,15 +55,15 @@ pub enum Canceled {
 pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canceled> {
     let mut ring = client.ring();
     ring.mark_changed(&[id]);
-    let now = clock::now();
-    let written = store.with_reserve(|store| {
+    let (written, now) = store.with_reserve(|store| {
         let pass = store.begin()?;
+        let now = clock::now();
         let run = pass.read().run(id)?;
         let written = write(&pass, (id, run), now)?;
         if written.is_ok() {
             commit(pass)?;
         }
-        Ok(written)
+        Ok((written, now))
     })?;
     let transition = match written {
         Ok(transition) => transition,

@@ -69,9 +69,9 @@ fn set(client: &Client, args: &SetArgs) -> anyhow::Result<u8> {
     }
     let mut store = client.create()?;
     let ring = client.ring();
-    let now = clock::now();
     let done = store.with_room(|store| {
         let pass = store.begin()?;
+        let now = clock::now();
         let found = pass.read().pool(&args.name)?;
         let (pool, options) = match settings(found.as_ref(), args) {
             Ok(settings) => settings,
@@ -262,9 +262,9 @@ fn turn_some(
     pause: bool,
 ) -> anyhow::Result<Vec<Turned>> {
     let ring = client.ring();
-    let now = clock::now();
     let (turned, waits) = store.with_room(|store| {
         let pass = store.begin()?;
+        let now = clock::now();
         let mut turned = Vec::new();
         let mut waits = false;
         for name in names {

@@ -90,14 +90,15 @@ fn one(
     delay: Duration,
 ) -> anyhow::Result<Option<RunId>> {
     let ring = client.ring();
-    let now = clock::now();
-    let answer = store.with_room(|store| {
+    let (answer, now) = store.with_room(|store| {
         let pass = store.begin()?;
+        // Read here: who was faster has a due time that may not lie ahead.
+        let now = clock::now();
         let answer = ask(&pass, id, now, delay)?;
         if let Answer::Retried(_) = answer {
             commit(pass)?;
         }
-        Ok(answer)
+        Ok((answer, now))
     })?;
     let transition = match answer {
         Answer::Retried(transition) => transition,

@@ -82,9 +82,9 @@ fn retry_some(
     between: (RunId, RunId),
 ) -> anyhow::Result<Batch> {
     let ring = client.ring();
-    let now = clock::now();
     let batch = store.with_room(|store| {
         let pass = store.begin()?;
+        let now = clock::now();
         let chunk = pass.read().failed(among, between, STEP_MAX, now)?;
         let mut batch = Batch::of(&chunk);
         for id in chunk.ids {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -89,8 +88,8 @@ fn what_waits_for_the_database_happens_when_it_has_it() {
             has_open(call.pid(), "retrier.db-wal")
         });
     }
-    thread::sleep(Duration::from_millis(300));
-    let released = now_ms();
+    let released = now_ms() + 300;
+    wait_until("time has passed", LONG, || now_ms() >= released);
     execute("COMMIT");
     for call in calls {
         call.wait().ok();

@@ -112,11 +112,12 @@ fn a_canceled_command_keeps_its_lock_until_it_is_gone() {
     let _daemon = home.daemon();
     let folder = home.path("");
     let stubborn = format!(
-        "cd '{}'; trap '' TERM; : >started; while :; do sleep 0.05; date +%s%N >>alive; done",
+        "cd '{}'; trap '' TERM; while :; do sleep 0.05; date +%s%N >>alive; done",
         folder.display()
     );
     let first = home.run(["--lock", "l", "--grace", "1s", "--shell", &stubborn]);
-    wait_until("it has started", LONG, || home.path("started").exists());
+    let lived = || fs::read_to_string(home.path("alive")).unwrap_or_default();
+    wait_until("it lives", LONG, || lived().contains('\n'));
     let second = home.run(["--lock", "l", "--shell", "date +%s%N"]);
     home.retrier(["cancel", &first.to_string()]).output().ok();
     let began = home
@@ -125,7 +126,7 @@ fn a_canceled_command_keeps_its_lock_until_it_is_gone() {
         .ok()
         .text();
     home.wait(first);
-    let lived = fs::read_to_string(home.path("alive")).expect("it has lived");
+    let lived = lived();
     let number = |text: &str| text.trim().parse::<i64>().expect("nanoseconds");
     let last = lived.lines().last().expect("a line");
     assert!(number(&began) > number(last));

@@ -40,8 +40,8 @@ fn a_point_of_priority_is_worth_a_minute_of_waiting() {
         assert_eq!(id, n + 1);
         expected.push((due - 60_000 * priority, id));
     }
-    let mut daemon = home.daemon_with(&["--parallel", "1", "--until-idle"], &[]);
-    assert_eq!(daemon.wait(LONG), 0);
+    let daemon = ["daemon", "--parallel", "1", "--until-idle"];
+    home.retrier(daemon).output().ok();
     expected.sort_unstable();
     let expected: Vec<i64> = expected.into_iter().map(|(_, id)| id).collect();
     assert_eq!(started(&home), expected);
@@ -71,10 +71,7 @@ fn the_first_of_thousands_comes_first() {
 /// However many of a higher priority come later, a minute of waiting for each point is enough.
 #[test]
 fn a_low_priority_is_not_starved_by_a_stream_of_high_ones() {
-    for (waited, comes_first) in [
-        (Duration::from_secs(599), false),
-        (Duration::from_secs(602), true),
-    ] {
+    for (waited_ms, comes_first) in [(599_999, false), (600_001, true)] {
         let home = Home::new();
         let clock = FakeClock::new(&home);
         let _daemon = home.daemon_with(&["--parallel", "1"], &[]);
@@ -82,10 +79,12 @@ fn a_low_priority_is_not_starved_by_a_stream_of_high_ones() {
         let busy = home.run(["--shell", &gate.line()]);
         wait_until_state(&home, busy, "running");
         let line = note(&home);
-        let low = home.run(["--shell", &line]);
-        clock.advance(waited);
+        let stored = wall_ns() / 1_000_000;
+        let low = home.run(["--at", &time(stored), "--shell", &line]);
+        clock.advance(Duration::from_secs(700));
+        let (at, options) = (time(stored + waited_ms), ["--priority", "10", "--at"]);
         let high: Vec<i64> = (0..3)
-            .map(|_| home.run(["--priority", "10", "--shell", &line]))
+            .map(|_| home.run(options.into_iter().chain([at.as_str(), "--shell", &line])))
             .collect();
         gate.open();
         wait_until("all have run", LONG, || started(&home).len() == 4);
@@ -118,24 +117,21 @@ fn a_decision_changes_the_order() {
     let home = Home::new();
     let _daemon = home.daemon_with(&["--parallel", "1"], &[]);
     let wish = r#"{"retry_in":"100ms","priority":50}"#;
-    let first =
-        format!("[ $RETRIER_ATTEMPT = 2 ] || {{ echo '{wish}' >$RETRIER_DECISION; exit 1; }}");
-    let gate = Gate::new(&home, "gate");
-    // It runs while the one that has decided waits for its second attempt.
+    let (decide, gate) = (Gate::new(&home, "decide"), Gate::new(&home, "gate"));
+    let first = format!(
+        "[ $RETRIER_ATTEMPT = 2 ] || {{ {}; echo '{wish}' >$RETRIER_DECISION; exit 1; }}",
+        decide.line()
+    );
     let patient = home.run(["--shell", &format!("{first}\n{}", note(&home))]);
-    let busy = home.run(["--shell", &gate.line()]);
-    let other = home.run([
-        "--priority",
-        "40",
-        "--delay",
-        "50ms",
-        "--shell",
-        &note(&home),
-    ]);
+    wait_until_state(&home, patient, "running");
+    // It runs while the one that has decided waits for its second attempt.
+    let busy = home.run(["--priority", "100", "--shell", &gate.line()]);
+    decide.open();
     wait_until("it has decided", LONG, || {
         home.status(patient)["priority"] == 50
     });
     wait_until_state(&home, busy, "running");
+    let other = home.run(["--priority", "40", "--shell", &note(&home)]);
     for id in [patient, other] {
         wait_until_state(&home, id, "queued");
     }

@@ -104,6 +104,7 @@ fn a_retried_run_is_unfinished_again() {
         ended["hook_id"].as_i64().expect("a hook"),
         "succeeded",
     );
+    daemon.await_rest();
     daemon.pause();
     retry(&home, id);
     let run = home.status(id);

@@ -192,6 +192,7 @@ fn while_a_canceled_attempt_is_ended_the_run_and_its_hook_say_so() {
     let daemon = home.daemon();
     let running = home.run(["--on-complete", "true", "--", "sleep", "600"]);
     await_line(&home, running, "running: attempt 1 of 5");
+    daemon.await_rest();
     daemon.pause();
     home.retrier(["cancel", &running.to_string()]).output().ok();
     assert_eq!(line(&home, running), "canceled: attempt 1 is being ended");

@@ -24,6 +24,7 @@ fn it_waits_for_what_is_unfinished_at_its_call_and_for_no_hook() {
     await_patience(&waits);
     // Stored since then.
     let later = home.run(["--shell", &second.line()]);
+    wait_until_state(&home, later, "running");
     first.open();
     let said = waits.wait().ok();
     let mut lines: Vec<String> = said.text().lines().map(str::to_owned).collect();
@@ -102,6 +103,7 @@ fn an_ending_that_is_stored_late_is_told_although_later_ones_were_before() {
         said.lines().any(|one| one == line)
     };
     await_patience(&waits);
+    daemon.await_rest();
     daemon.pause();
     gate.open();
     // Who waits is the only one.

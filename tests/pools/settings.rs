@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::crash::tools::{Gate, LONG, closed, stubborn, wait_until_state};
-use crate::support::{Home, Journal, Need, skip, wait_until};
+use crate::crash::tools::{Gate, LONG, closed, wait_until_state};
+use crate::support::{Home, wait_until};
 
 use super::{assert_refused, listed, pool, shown};
 
@@ -274,23 +274,21 @@ fn a_run_of_a_deleted_pool_is_not_retried_before_the_pool_is_made_anew() {
 
 #[test]
 fn a_pool_is_not_deleted_while_a_canceled_attempt_of_it_is_being_ended() {
-    if skip(Need::Flock) {
-        return;
-    }
     let home = Home::new();
-    let journal = Journal::new(&home);
     let _daemon = home.daemon();
     pool(&home, "set a").ok();
-    let grown = Gate::new(&home, "grown");
-    let line = stubborn(&journal, &grown);
-    let id = home.run(["--pool", "a", "--grace", "1s", "--shell", &line]);
-    wait_until("it runs", LONG, || grown.is_open());
+    let (grown, end) = (Gate::new(&home, "grown"), Gate::new(&home, "end"));
+    let grown_up = home.path("grown");
+    let line = format!("trap '' TERM; : >'{}'; {}", grown_up.display(), end.line());
+    let id = home.run(["--pool", "a", "--grace", "10m", "--shell", &line]);
+    wait_until("it ignores SIGTERM", LONG, || grown.is_open());
     assert_refused(pool(&home, "delete a"), 4, "pool a has 1 unfinished run\n");
     home.retrier(["cancel", &id.to_string()]).output().ok();
     wait_until_state(&home, id, "canceled");
     let words = "pool a has 1 canceled run that is still being ended\n";
     assert_refused(pool(&home, "delete a"), 4, words);
     assert_eq!(shown(&home, "a")["closing"], 1);
+    end.open();
     closed(&home, id);
     pool(&home, "delete a").ok();
 }

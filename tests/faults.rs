@@ -40,6 +40,7 @@ mod kill_loop;
 mod life;
 mod limits;
 mod load;
+mod other_writers;
 mod power;
 mod remains;
 mod replaced;

@@ -72,7 +72,7 @@ fn the_bundled_sqlite_has_the_fix_for_the_wal_reset() {
 fn the_same_answer_is_applied_once() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let mut store = store(&folder(dir.path()));
-    let id = store.submit(&spec(), NOW).expect("it is stored").id;
+    let id = store.submit(&spec(), || NOW).expect("it is stored").id;
     let world = World::current().expect("/proc is there");
     let shim = world
         .identify(std::process::id() as i32)
@@ -120,7 +120,7 @@ fn the_same_answer_is_applied_once() {
 fn what_is_not_committed_never_was() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let mut store = store(&folder(dir.path()));
-    let id = store.submit(&spec(), NOW).expect("it is stored").id;
+    let id = store.submit(&spec(), || NOW).expect("it is stored").id;
     let pass = store.begin().expect("nobody else writes");
     let before = pass.read().run(id).expect("it is stored");
     let canceled = next(&before, &Event::Cancel { at: NOW }).expect("it is waiting");
@@ -143,7 +143,11 @@ fn many_make_the_same_database_at_once() {
     let folder = folder(dir.path());
     thread::scope(|scope| {
         for _ in 0..16 {
-            scope.spawn(|| store(&folder).submit(&spec(), NOW).expect("it is stored"));
+            scope.spawn(|| {
+                store(&folder)
+                    .submit(&spec(), || NOW)
+                    .expect("it is stored")
+            });
         }
     });
     assert_eq!(everything(&store(&folder)).len(), 16);
@@ -185,7 +189,7 @@ fn files_that_are_not_ours_are_refused_and_not_touched() {
             "truncated",
             |path| {
                 let mut made = store(&Folder::of(path));
-                made.submit(&spec(), NOW).expect("it is stored");
+                made.submit(&spec(), || NOW).expect("it is stored");
                 drop(made);
                 let old = Connection::open(path).expect("it can be opened");
                 old.execute_batch("PRAGMA journal_mode = DELETE")
@@ -261,7 +265,7 @@ fn the_log_does_not_grow_with_the_calls() {
     let length = || fs::metadata(folder.wal()).map_or(0, |found| found.len());
     let mut longest = 0;
     for _ in 0..200 {
-        store(&folder).submit(&spec(), NOW).unwrap();
+        store(&folder).submit(&spec(), || NOW).unwrap();
         longest = length().max(longest);
     }
     assert!(longest < 2 << 20, "{longest} bytes");

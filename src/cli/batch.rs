@@ -54,15 +54,11 @@ pub fn batch(client: &Client, args: &RunArgs, file: &Path) -> anyhow::Result<u8>
     }
     let existing = client.existing()?;
     let frame = batch.frame(existing.as_ref())?;
-    let mut store = match existing {
-        Some(store) => store,
-        None => client.create()?,
-    };
+    let mut store = run::still_there(client, existing)?;
     // As for one run: that it closes is the ring.
     let ring = client.ring();
-    let told = store.submit_all(clock::now(), |submission| batch.store(submission, &frame))??;
-    let rung = ring.is_connected();
-    drop(ring);
+    let told = store.submit_all(clock::now, |submission| batch.store(submission, &frame))??;
+    let rung = ring.ring();
     let which = which(&told);
     let skipped = told.iter().filter(|told| !told.stored.is_new).count();
     if skipped > 0 && !args.quiet {

@@ -71,7 +71,7 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
             // The cancel before this one may not be on the disk yet.
             store.sync()?;
             if run.state.open_attempt().is_some() {
-                client.ensure_daemon(ring.is_connected())?;
+                client.ensure_daemon(ring.ring())?;
             }
             return Ok(Canceled::Before);
         }
@@ -83,6 +83,8 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
             | Refusal::Closing,
             run,
         )) => {
+            // So may its ending.
+            store.sync()?;
             let word = run.state.status(now).word();
             let message = format!("run {id} has ended before: {word}");
             bail!(Failure::new(code::STATE, message));
@@ -90,8 +92,7 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     };
     failpoint::reach("cancel_committed")?;
     store.sync()?;
-    let rung = ring.is_connected();
-    drop(ring);
+    let rung = ring.ring();
     if leaves_work(&transition) {
         client.ensure_daemon(rung)?;
     }
@@ -156,6 +157,8 @@ fn all(client: &Client, store: Option<&mut Store>, args: &CancelArgs) -> anyhow:
         }
         Ok(step)
     })?;
+    // Those that are not left to cancel may have ended, or been canceled, a moment ago.
+    store.sync()?;
     match steps {
         Steps::All(count) => {
             out::note_to_terminal(&counted(count));
@@ -243,6 +246,6 @@ pub fn some(
     let leaves_work = canceled.iter().any(leaves_work);
     Ok(Done {
         canceled: canceled.len(),
-        needs_daemon: leaves_work.then_some(ring.is_connected()),
+        needs_daemon: Some(ring.ring()).filter(|_| leaves_work),
     })
 }

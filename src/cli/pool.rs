@@ -181,8 +181,7 @@ fn has_work(record: &PoolRecord) -> bool {
 fn follow_up(client: &Client, store: &Store, ring: Ring, waits: bool) -> anyhow::Result<()> {
     failpoint::reach("pool_committed")?;
     store.sync()?;
-    let rung = ring.is_connected();
-    drop(ring);
+    let rung = ring.ring();
     if waits || (!rung && client.is_served()) {
         // The settings are stored, and a daemon will find them.
         if let Err(error) = client.ensure_daemon(rung) {

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::clock;
+use crate::daemon::doorbell::Ring;
 use crate::model::{Event, Refusal, Run, RunId, State, Timestamp, Transition, next};
 use crate::store::{Facts, Obstacle, Pass, Reader, Store, StoreError};
 use crate::sys::failpoint;
@@ -109,8 +110,7 @@ fn one(
         }
         Answer::Closing(whose) => return Ok(Some(whose)),
     };
-    follow_up(client, store, ring.is_connected())?;
-    drop(ring);
+    follow_up(client, store, ring)?;
     let when = match transition.state {
         State::Waiting { due, .. } if due > now => format!(", in {}", render::span(due.since(now))),
         _ => String::new(),
@@ -197,10 +197,10 @@ fn commit(pass: Pass<'_>) -> Result<(), StoreError> {
 }
 
 /// What follows the commit: it is made durable, and a daemon serves it.
-fn follow_up(client: &Client, store: &Store, rung: bool) -> anyhow::Result<()> {
+fn follow_up(client: &Client, store: &Store, ring: Ring) -> anyhow::Result<()> {
     failpoint::reach("retry_committed")?;
     store.sync()?;
-    if let Err(error) = client.ensure_daemon(rung) {
+    if let Err(error) = client.ensure_daemon(ring.ring()) {
         // The retry is stored, and a daemon will find it.
         out::note(&format!("warning: the retry is stored, but {error:#}"));
     }

@@ -4,14 +4,14 @@ use anyhow::bail;
 
 use crate::clock;
 use crate::json;
-use crate::model::{RunId, Spec, State};
+use crate::model::{Hold, RunId, Spec, State};
 use crate::store::{Store, StoreError, Stored};
 
 use super::args::{IfExists, RunArgs};
 use super::client::{Client, Service};
 use super::failure::{Failure, code};
 use super::wait::{Manner, one};
-use super::{batch, capture, out, pool};
+use super::{batch, capture, out, pool, render};
 
 /// Stores a run. The three outcomes: it is stored and its id printed, it is surely not stored, or
 /// nobody knows (exit code 5).
@@ -38,9 +38,8 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     // Connected before the transaction begins: that it closes is the ring, also when this process
     // is killed right after its commit.
     let ring = client.ring();
-    let Stored { id, is_new } = store.submit(&spec, clock::now())?;
-    let rung = ring.is_connected();
-    drop(ring);
+    let Stored { id, is_new } = store.submit(&spec, clock::now)?;
+    let rung = ring.ring();
     if !is_new {
         let whose = taken(&store, id, &spec)?;
         if args.if_exists == IfExists::Fail {
@@ -82,7 +81,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     let told = out::line(&text);
     serve(client, args, rung, &format!("run {id} is"));
     if is_new && !args.quiet {
-        note_of_pool(&store, id, &spec.pool)?;
+        note_of_pool(&store, id, &spec.pool);
     }
     // Whoever did not get the id must not take the run for one that is not stored.
     told.map_err(|error| {
@@ -96,24 +95,27 @@ fn prepare(client: &Client, args: &RunArgs) -> anyhow::Result<(Spec, Store)> {
     let existing = client.existing()?;
     let defaults = pool::defaults(existing.as_ref().map(Store::read), &args.pool)?;
     let spec = capture::spec(args, &defaults)?;
-    let store = match existing {
-        // Reading its input may have taken long.
-        Some(store) if store.check_place().is_ok() => store,
-        Some(_) | None => client.create()?,
-    };
-    Ok((spec, store))
+    Ok((spec, still_there(client, existing)?))
 }
 
-/// Says at once what keeps a run waiting until somebody does something about it.
-fn note_of_pool(store: &Store, id: RunId, name: &str) -> Result<(), StoreError> {
-    if store
-        .read()
-        .pool(name)?
-        .is_some_and(|found| found.pool.is_shut())
-    {
-        out::note_to_terminal(&format!("run {id} waits, because pool {name} is paused"));
+/// The database to store in: the one that was looked into, unless reading the input has taken so
+/// long that it is not there any more.
+pub fn still_there(client: &Client, existing: Option<Store>) -> anyhow::Result<Store> {
+    match existing {
+        Some(store) if store.check_place().is_ok() => Ok(store),
+        Some(_) | None => client.create(),
     }
-    Ok(())
+}
+
+/// Says at once what keeps a run waiting until somebody does something about it. The run is stored:
+/// that this cannot be looked up is no reason to say that something went wrong.
+fn note_of_pool(store: &Store, id: RunId, name: &str) {
+    if let Ok(Some(record)) = store.read().pool(name)
+        && record.pool.is_shut()
+    {
+        let why = render::hold_words(&record, Hold::Paused, clock::now());
+        out::note_to_terminal(&format!("run {id} waits: the pool {name} {why}"));
+    }
 }
 
 /// Sees to it that a daemon runs what was stored, which goes on without it. `which` was stored, in

@@ -63,6 +63,10 @@ fn all(client: &Client, args: &WaitArgs, manner: Manner) -> anyhow::Result<u8> {
         None => Vec::new(),
     };
     if ids.is_empty() {
+        if let Some(store) = &store {
+            // The exit code tells that all have ended.
+            store.sync()?;
+        }
         if !args.quiet {
             out::note_to_terminal("no run to wait for: none is unfinished");
         }

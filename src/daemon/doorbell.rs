@@ -242,6 +242,14 @@ impl Ring {
         self.stream.is_some()
     }
 
+    /// Rings. `false`: the daemon that was called does not hear it, because there was none or it has
+    /// gone. To be called after the commit that it is to see: it may have given way meanwhile to one that
+    /// has looked before.
+    pub fn ring(mut self) -> bool {
+        self.told();
+        self.is_connected()
+    }
+
     /// Says that these runs may have changed when the connection closes.
     pub fn mark_changed(&mut self, ids: &[RunId]) {
         self.send(ids.iter().map(|id| -id.0));

@@ -27,7 +27,7 @@ impl Daemon {
             return Ok(());
         };
         let at = clock::now_rounded_up();
-        // No ending falls between two lines.
+        // As long as the time since the line before, at the least.
         let window = interval.max(WINDOW);
         let stats = self.store.at_once(|read| read.stats(at, window))?;
         self.store.sync()?;

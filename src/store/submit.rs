@@ -28,9 +28,14 @@ pub struct Stored {
 
 impl Store {
     /// Stores a run that is due from `now` on as `spec` says, durably: when this gives the number,
-    /// the run survives a power cut. One whose key is taken is not stored. Errors: there is no such
+    /// the run survives a power cut. What time it is is asked once the database is held: others may
+    /// have been waited for. One whose key is taken is not stored. Errors: there is no such
     /// pool, or another; the run is surely not stored, but for [`StoreError::Unknown`].
-    pub fn submit(&mut self, spec: &Spec, now: Timestamp) -> Result<Stored, StoreError> {
+    pub fn submit(
+        &mut self,
+        spec: &Spec,
+        now: impl Fn() -> Timestamp,
+    ) -> Result<Stored, StoreError> {
         let stored = self.submit_all(now, |submission| submission.add(spec).map(Ok::<_, ()>))?;
         Ok(stored.expect("nothing is refused here"))
     }
@@ -40,13 +45,13 @@ impl Store {
     /// could be made. Errors: nothing is stored, but for [`StoreError::Unknown`].
     pub fn submit_all<T, E>(
         &mut self,
-        now: Timestamp,
+        now: impl Fn() -> Timestamp,
         fill: impl Fn(&mut Submission<'_>) -> Result<Result<T, E>, StoreError>,
     ) -> Result<Result<T, E>, StoreError> {
         self.with_room(|store| {
             let mut submission = Submission {
                 pass: store.begin()?,
-                now,
+                now: now(),
                 environment: None,
                 stdin: None,
                 pool: None,
@@ -54,7 +59,12 @@ impl Store {
             };
             let filled = match fill(&mut submission)? {
                 Ok(filled) => filled,
-                Err(refused) => return Ok(Err(refused)),
+                Err(refused) => {
+                    drop(submission);
+                    // What is said of another run may have been committed a moment ago.
+                    store.sync()?;
+                    return Ok(Err(refused));
+                }
             };
             if submission.commit()? {
                 // From here on all is in the database, whatever this process still manages to say.

@@ -128,7 +128,7 @@ fn one_that_cannot_be_started_is_recorded() {
     let opened = Store::open(&Folder::of(home.db()), Access::Create);
     let mut store = opened.expect("it can be made").expect("it was to be made");
     let now = Timestamp::from_millis(wall_ns() / 1_000_000);
-    let id = store.submit(&spec, now).expect("it is stored").id.0;
+    let id = store.submit(&spec, || now).expect("it is stored").id.0;
     drop(store);
     assert_eq!(home.wait(id), 1);
     let said = complaints(&home, id);

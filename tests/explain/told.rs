@@ -64,7 +64,7 @@ impl Story {
             pool: "default".to_owned(),
             lock: None,
         };
-        let id = store.submit(&spec, now).expect("it is stored").id.0;
+        let id = store.submit(&spec, || now).expect("it is stored").id.0;
         Story {
             home,
             store,

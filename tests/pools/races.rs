@@ -70,12 +70,9 @@ fn a_pool_that_is_deleted_while_runs_are_stored_in_it_leaves_none_behind() {
 fn reading_input(home: &Home, args: &[&str]) -> (Running, File) {
     let path = home.path("input");
     mkfifo(&path, Mode::S_IRWXU).expect("a pipe can be made");
-    let call = home.retrier(
-        ["run", "--no-daemon-start", "--stdin", "input"]
-            .iter()
-            .chain(args),
-    );
-    let call = call.arg("--").arg("cat").cwd(home.path(".")).spawn();
+    let options = ["run", "--no-daemon-start", "--stdin", "input"];
+    let call = home.retrier(options.iter().chain(args));
+    let call = call.cwd(home.path(".")).spawn();
     let mut input = None;
     wait_until("it reads its input", LONG, || {
         // Without a reader that fails.
@@ -95,7 +92,7 @@ fn reading_input(home: &Home, args: &[&str]) -> (Running, File) {
 fn a_pool_that_is_deleted_after_its_defaults_were_read_is_refused() {
     let home = Home::new();
     pool(&home, "set a").ok();
-    let (call, input) = reading_input(&home, &["--pool", "a"]);
+    let (call, input) = reading_input(&home, &["--pool", "a", "--", "cat"]);
     pool(&home, "delete a").ok();
     drop(input);
     assert_refused(call.wait(), 2, "there is no pool a; there is default");
@@ -105,16 +102,19 @@ fn a_pool_that_is_deleted_after_its_defaults_were_read_is_refused() {
 /// A run that is told to be stored must not be in a file that nobody finds any more.
 #[test]
 fn a_database_that_is_removed_while_a_run_reads_its_input_is_made_anew() {
-    let home = Home::new();
-    home.run(["--no-daemon-start", "--", "true"]);
-    let (call, input) = reading_input(&home, &[]);
-    for end in ["", "-wal", "-shm"] {
-        let file = format!("{}{end}", home.db().display());
-        fs::remove_file(file).expect("it is there");
+    for args in [["--", "cat"], ["--batch", "lines"]] {
+        let home = Home::new();
+        home.run(["--no-daemon-start", "--", "true"]);
+        fs::write(home.path("lines"), "cat\n").expect("the temp folder can be written");
+        let (call, input) = reading_input(&home, &args);
+        for end in ["", "-wal", "-shm"] {
+            let file = format!("{}{end}", home.db().display());
+            fs::remove_file(file).expect("it is there");
+        }
+        drop(input);
+        assert_eq!(call.wait().ok().text(), "1", "{args:?}");
+        assert_eq!(home.state(1), "queued", "{args:?}");
     }
-    drop(input);
-    assert_eq!(call.wait().ok().text(), "1");
-    assert_eq!(home.state(1), "queued");
 }
 
 #[test]

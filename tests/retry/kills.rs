@@ -3,12 +3,10 @@
 use std::fs;
 use std::thread;
 
-use rusqlite::Connection;
-
-use crate::crash::tools::{LONG, millis, numbers, outcomes, wait_until_state};
+use crate::crash::tools::{LONG, numbers, outcomes, wait_until_state};
 use crate::support::{Home, wait_until};
 
-use super::{events, failed, kinds, now_ms, retry};
+use super::{failed, kinds, retry};
 
 #[test]
 fn a_retry_killed_before_its_commit_never_was() {
@@ -53,6 +51,7 @@ fn of_many_retries_at_once_one_wins_and_the_others_say_why() {
     let home = Home::new();
     let daemon = home.daemon();
     let id = failed(&home, &["--", "false"]);
+    daemon.await_rest();
     daemon.pause();
     let calls: Vec<_> = (0..8)
         .map(|_| home.retrier(["retry", &id.to_string()]).spawn())
@@ -69,49 +68,6 @@ fn of_many_retries_at_once_one_wins_and_the_others_say_why() {
     assert_eq!(numbers(&home.status(id)), [1, 2]);
 }
 
-/// A time that was read before others had let go of the database can lie before what they have written.
-#[test]
-fn what_waits_for_the_database_happens_when_it_has_it() {
-    let home = Home::new();
-    let _daemon = home.daemon();
-    let ids = [(); 2].map(|()| home.run(["--delay", "1h", "--", "true"]));
-    let writer = Connection::open(home.db()).expect("it is there");
-    let execute = |sql| writer.execute_batch(sql).expect("nobody else writes");
-    execute("BEGIN IMMEDIATE");
-    let calls: Vec<_> = ["retry", "cancel"]
-        .iter()
-        .zip(ids)
-        .map(|(verb, id)| home.retrier([verb, id.to_string().as_str()]).spawn())
-        .collect();
-    for call in &calls {
-        wait_until("it has opened the database", LONG, || {
-            has_open(call.pid(), "retrier.db-wal")
-        });
-    }
-    let released = now_ms() + 300;
-    wait_until("time has passed", LONG, || now_ms() >= released);
-    execute("COMMIT");
-    for call in calls {
-        call.wait().ok();
-    }
-    for (id, kind) in ids.into_iter().zip(["retried", "canceled"]) {
-        let events = events(&home, id);
-        let event = events.iter().find(|event| event["kind"] == kind);
-        let at = millis(&event.expect("it is told")["at"]);
-        assert!(at >= released, "{kind} at {at}, released at {released}");
-    }
-}
-
-/// Does a process hold a file of this name?
-fn has_open(pid: i32, name: &str) -> bool {
-    let links = fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut targets = links.filter_map(|link| fs::read_link(link.path()).ok());
-    targets.any(|target| target.ends_with(name))
-}
-
 /// What both say must fit to one order of the two.
 #[test]
 fn a_retry_beside_a_cancel_is_before_it_or_after_it() {
@@ -123,6 +79,7 @@ fn a_retry_beside_a_cancel_is_before_it_or_after_it() {
             _ => (home.run(["--delay", "1h", "--", "true"]), "scheduled"),
         })
         .collect();
+    daemon.await_rest();
     daemon.pause();
     for (id, before) in runs {
         let call = |verb: &str| home.retrier([verb, &id.to_string()]).output().code;

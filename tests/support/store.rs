@@ -29,6 +29,6 @@ pub fn store_many(home: &Home, count: usize, delay: Duration, now: Timestamp) {
         lock: None,
     };
     for _ in 0..count {
-        store.submit(&spec, now).expect("it is stored");
+        store.submit(&spec, || now).expect("it is stored");
     }
 }

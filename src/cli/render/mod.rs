@@ -20,7 +20,7 @@ pub use plan::{plan_lines, plan_page};
 pub use pools::{PoolRow, pools, settings};
 pub use stats::stats_page;
 pub use table::{cut, table};
-pub use why::{Case, stopper, why};
+pub use why::{Case, hold_words, stopper, why};
 pub use words::{clock_time, outcome, span};
 
 /// How a page looks.

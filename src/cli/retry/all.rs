@@ -104,7 +104,7 @@ fn retry_some(
         // What is said of a run may have been committed a moment ago.
         store.sync()?;
     } else {
-        follow_up(client, store, ring.is_connected())?;
+        follow_up(client, store, ring)?;
     }
     Ok(batch)
 }

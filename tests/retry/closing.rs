@@ -102,6 +102,7 @@ fn what_a_canceled_command_has_left_is_ended_before_the_next_attempt_starts() {
     );
     let id = home.run(["--shell", &journal.line(&body)]);
     wait_until("it runs", LONG, || runs.is_open());
+    daemon.await_rest();
     daemon.pause();
     go.open();
     let shims = home.path("retrier.db.d/shims");

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
 use crate::sys::failpoint;
@@ -196,7 +197,12 @@ fn connect(folder: &Folder, had_wal: bool) -> Result<Connection, StoreError> {
     let _until_connected = index.map_err(|error| StoreError::from_io(path, error))?;
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     connection.busy_timeout(PATIENCE).map_err(sqlite)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
+    // Without it, each new value for a parameter that a partial index could depend on has its
+    // statement prepared again.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(sqlite)?;
     let found = identify(&connection, path)?;
     if found < VERSION || !folder.shims().exists() {
         make_folders(folder)?;

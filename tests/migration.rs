@@ -9,19 +9,12 @@ use rusqlite::{Connection, params};
 
 use crate::support::Home;
 
-/// The steps of the layout, of which the first made the databases of the first version.
-const SCHEMA: &str = include_str!("../src/store/schema.rs");
+/// The first step of the layout, which made the databases of the first version.
+const FIRST: &str = include_str!("../src/store/schema/1_runs.sql");
 
 /// A policy as the first version stored it.
 const POLICY: &str = r#"{"max_failures":4,"constant_ms":0,"linear_ms":0,"initial_backoff_ms":20,
     "base":2.0,"max_backoff_ms":86400000,"jitter":0.5,"timeout_ms":null,"grace_ms":10000}"#;
-
-fn first_layout() -> &'static str {
-    let start = "const FIRST: &str = \"";
-    let from = SCHEMA.find(start).expect("there is a first step") + start.len();
-    let length = SCHEMA[from..].find("\";").expect("it ends");
-    &SCHEMA[from..from + length]
-}
 
 /// Makes a database of the first version in `home`, with one run that is due and one that failed.
 fn make_first(home: &Home) {
@@ -32,8 +25,7 @@ fn make_first(home: &Home) {
          INSERT INTO identity (only, name) VALUES (1, 'abcdef'); \
          INSERT INTO content (id, digest, bytes, refs) VALUES (1, 'e', x'', 2); \
          PRAGMA user_version = 1; COMMIT;",
-        0x7265_7472,
-        first_layout()
+        0x7265_7472, FIRST
     ))
     .expect("the first layout can be made");
     let command = b"/bin/sh\0-c\0test \"$RETRIER_ATTEMPT\" = 2 && echo old\0".to_vec();
@@ -91,5 +83,21 @@ fn many_bring_the_first_layout_up_to_date_at_once() {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .expect("it can be read");
-    assert_eq!((version, runs), (3, 10));
+    assert_eq!((version, runs), (4, 10));
+    // The checks were put in other words on the way, and still hold.
+    for wrong in [
+        "state = 'lost'",
+        "reason = 'none'",
+        "stage = 'nowhere'",
+        "finished_at = 1",
+        "state = 'succeeded'",
+    ] {
+        let refused = db.execute(&format!("UPDATE run SET {wrong} WHERE id = 3"), []);
+        assert!(refused.is_err(), "{wrong}");
+    }
+    let table = "SELECT sql FROM sqlite_schema WHERE name = 'run'";
+    let table: String = db
+        .query_row(table, [], |row| row.get(0))
+        .expect("there is a table of runs");
+    assert!(!table.contains("IN ('waiting'"), "{table}");
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::model::pool::Gate;
 use crate::model::{AttemptNumber, Event, Refusal, State, Timestamp, next, pool};
 use crate::store::{Facts, Folder, Launch, Pass, Reader, StoreError};
 use crate::sys::failpoint;
@@ -25,6 +26,8 @@ pub(super) struct Claims<'a> {
     pub(super) one_alone: bool,
     /// Not all that is due has been seen. Hooks wait for nobody: they are ready when they are stored.
     pub(super) hooks_alone: bool,
+    /// How often the settings of a pool were changed.
+    pub(super) settings: i64,
     pub(super) booted_at: Timestamp,
     pub(super) now: Timestamp,
 }
@@ -40,7 +43,9 @@ pub(super) struct Claimed {
 enum Claim {
     Made {
         claimed: Claimed,
-        settled: Settled,
+        settled: Box<Settled>,
+        /// What its pool remembers now.
+        gate: Gate,
         /// It has to be on the disk before it starts.
         sync: bool,
     },
@@ -68,7 +73,7 @@ impl Claims<'_> {
         let mut shims = self.slots.available().into_iter();
         let mut left = claims_left(self.parallel, pass.read())?;
         loop {
-            pools.look(pass.read(), self.now)?;
+            pools.look(pass.read(), self.settings, self.now)?;
             let Some(found) = pools.first(pass.read(), self.hooks_alone || left == 0, self.now)?
             else {
                 return Ok(());
@@ -92,13 +97,14 @@ impl Claims<'_> {
                 Claim::Made {
                     claimed,
                     settled,
+                    gate,
                     sync,
                 } => {
                     left = left.saturating_sub(usize::from(head.pool != pool::HOOKS));
                     effects.sync |= sync;
                     effects.starts.push(claimed);
-                    effects.settled.push(settled);
-                    pools.change(head.pool);
+                    effects.settled.push(*settled);
+                    pools.started(pass.read(), &head.pool, gate, self.now)?;
                 }
                 Claim::NotDue => {
                     pass.demote(head.run)?;
@@ -156,10 +162,11 @@ impl Claims<'_> {
             key: Key { run: id, attempt },
             launch: Box::new(launch),
         };
-        let settled = Settled::new(id, transition);
+        let settled = Box::new(Settled::new(id, transition));
         Ok(Claim::Made {
             claimed,
             settled,
+            gate,
             sync,
         })
     }
@@ -167,13 +174,12 @@ impl Claims<'_> {
     /// Without room for its output a command would fail, and its run would be charged for it.
     fn look_for_room(&self) -> io::Result<()> {
         let logs = self.folder.logs();
-        let path = if logs.exists() {
-            &logs
-        } else {
-            self.folder.path()
+        let left = match room(&logs) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => room(self.folder.path())?,
+            other => other?,
         };
-        if room(path)? < ROOM_MIN && !failpoint::has_bug("charges_shortage") {
-            let error = format!("no room for output in {}", path.display());
+        if left < ROOM_MIN && !failpoint::has_bug("charges_shortage") {
+            let error = format!("no room for output in {}", logs.display());
             return Err(io::Error::new(io::ErrorKind::StorageFull, error));
         }
         Ok(())

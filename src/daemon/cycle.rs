@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::model::{RunId, Timestamp};
-use crate::store::{Access, Folder, Pass, Store, StoreError};
-use crate::sys::failpoint;
+use crate::store::{Access, Folder, Store, StoreError};
 use crate::sys::identity::World;
 use crate::sys::poll::Poller;
 use crate::sys::process::open_files_limit;
@@ -84,11 +83,11 @@ pub(super) struct Daemon {
     /// After trouble with starting attempts: when to claim again.
     pub(super) claims: Pause,
     /// After trouble with the database: when to try again.
-    passes: Pause,
+    pub(super) passes: Pause,
     /// Since when others have not let go of the database.
     busy_since: Option<Instant>,
     pub(super) mode: Mode,
-    idle_since: Option<Instant>,
+    pub(super) idle_since: Option<Instant>,
 }
 
 pub(super) const LISTENER: u64 = 0;
@@ -102,6 +101,10 @@ pub(super) const WATCHED: u64 = 6;
 
 /// How long the daemon waits for other writers at a time: it is deaf meanwhile.
 const BUSY_MAX: Duration = Duration::from_secs(2);
+
+/// So long, in pages, the write-ahead log grows before it is written into the database: most pages are
+/// written again by then, and are written there once.
+const LOG_PAGES: u32 = 4096;
 
 /// After so long others who do not let go of the database are trouble.
 const BUSY_TOLD: Duration = Duration::from_secs(5);
@@ -192,6 +195,7 @@ impl Daemon {
 
     pub(super) fn run(&mut self) -> Result<(), ServeError> {
         self.store.wait_at_most(BUSY_MAX)?;
+        self.store.checkpoint_after(LOG_PAGES)?;
         loop {
             let mut now = clock::monotonic();
             self.look_again(now);
@@ -339,61 +343,5 @@ impl Daemon {
         self.clock_set |= clock_set;
         self.dirty |= clock_set;
         Ok(clock_set)
-    }
-
-    /// Whether the daemon is to end now.
-    fn may_leave(&mut self, now: Instant) -> Result<bool, ServeError> {
-        if self.deaf_until.is_some_and(|until| until <= now) {
-            self.deaf_until = None;
-            let listening = self
-                .poller
-                .add(self.doorbell.listener(), token(LISTENER, 0));
-            listening.map_err(|error| ServeError::System("epoll", error))?;
-        }
-        let open = self.slots.busy() + self.watched.len() + self.remnants.len();
-        match self.mode {
-            Mode::Stopping => return Ok(true),
-            // What cannot be committed now is in the shims' records, for the next daemon.
-            Mode::Draining
-                if open == 0 && (self.inbox.is_empty() || self.passes.in_a_row() > 0) =>
-            {
-                return Ok(true);
-            }
-            Mode::Draining | Mode::Serving => {}
-        }
-        let Some(stay) = self.config.until_idle else {
-            return Ok(false);
-        };
-        let idle = open == 0 && self.inbox.is_empty() && self.store.read().is_idle()?;
-        let since = *self.idle_since.get_or_insert(now);
-        if !idle {
-            self.idle_since = None;
-        }
-        if !idle || now.saturating_duration_since(since) < stay {
-            return Ok(false);
-        }
-        self.retire()
-    }
-
-    /// Ends inside a write transaction: who commits a run before it is served, who commits after
-    /// it finds the lock free and starts a daemon.
-    fn retire(&mut self) -> Result<bool, ServeError> {
-        let pass = self.store.begin()?;
-        if !pass.read().is_idle()? {
-            return Ok(false);
-        }
-        let pass = (!failpoint::has_bug("leaves_outside_transaction")).then_some(pass);
-        let system = |error| ServeError::System("leaving", error);
-        failpoint::reach("retiring").map_err(system)?;
-        self.doorbell.take_down(&self.folder).map_err(system)?;
-        self.lock.release().map_err(system)?;
-        // From here on another daemon may serve, so whatever fails, this one leaves; it has written
-        // nothing that could be lost.
-        let committed = pass.map_or(Ok(()), Pass::commit).map_err(ServeError::from);
-        if let Err(error) = committed.and(failpoint::reach("retired").map_err(system)) {
-            tracing::warn!("{error}");
-        }
-        tracing::info!("nothing left to do");
-        Ok(true)
     }
 }

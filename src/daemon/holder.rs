@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::model::Timestamp;
 use crate::store::{Folder, StoreError};
-use crate::sys::files::{file_identity, identity_of, open_private};
+use crate::sys::files::{FileIdentity, file_identity, identity_of, open_private};
 use crate::sys::identity::{Liveness, ProcessIdentity, World, signal};
 use crate::sys::poll::wait_readable;
 use crate::sys::signal::SIGHUP;
@@ -56,6 +56,8 @@ const TROUBLE_MAX: usize = 200;
 #[derive(Debug)]
 pub struct DaemonLock {
     file: File,
+    /// Which file it is, whatever stands at its path by now.
+    identity: Option<FileIdentity>,
     holder: RefCell<Holder>,
 }
 
@@ -68,8 +70,11 @@ impl DaemonLock {
         }
         failpoint::reach("lock_taken")?;
         write(&file, holder)?;
-        let holder = RefCell::new(holder.clone());
-        Ok(Some(Self { file, holder }))
+        Ok(Some(Self {
+            identity: identity_of(&file).ok(),
+            file,
+            holder: RefCell::new(holder.clone()),
+        }))
     }
 
     /// Writes down why nothing is started at the moment, for whoever looks at a run that waits. It
@@ -89,7 +94,7 @@ impl DaemonLock {
     /// was removed or replaced.
     pub fn check_place(&self, folder: &Folder) -> Result<(), StoreError> {
         let path = folder.lock();
-        if identity_of(&self.file).ok() == file_identity(&path) {
+        if self.identity.is_some() && self.identity == file_identity(&path) {
             return Ok(());
         }
         Err(StoreError::Displaced { path })

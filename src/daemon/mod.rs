@@ -10,6 +10,7 @@ mod cycle;
 pub mod doorbell;
 pub mod holder;
 pub mod launch;
+mod leave;
 mod listen;
 pub mod log;
 mod order;

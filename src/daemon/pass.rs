@@ -7,7 +7,7 @@ use crate::model::{Event, PoolRecord, RunId, Timestamp, next, pool};
 use crate::shim::handle::{Nursery, Shim};
 use crate::shim::order::{Cause, Message};
 use crate::shim::record::Ending;
-use crate::store::{Facts, OpenAttempt, Pass, StoreError};
+use crate::store::{Facts, OpenAttempt, Outlook, Pass, StoreError};
 use crate::sys::failpoint;
 use crate::sys::files::remove_if_there;
 
@@ -92,14 +92,8 @@ impl Daemon {
             pass.follow_clock(now)?;
             *pools = Pools::default();
         }
-        effects.more |= end_with_deadline(&pass, now, &mut effects.settled)?;
-        let room = ROWS_MAX.saturating_sub(effects.settled.len());
-        // Who comes first is known when all that is due has been seen.
-        let some_unseen = pass.promote(now, room)?;
-        effects.more |= some_unseen | pass.hand_locks_on(room)?;
-        for pool in pass.take_wanted_pools()? {
-            pools.change(pool);
-        }
+        let outlook = pass.read().outlook()?;
+        let some_unseen = move_on(&pass, outlook, now, pools, &mut effects)?;
         // A shim's record is the evidence until its ending is committed, so nothing is claimed for
         // any shim while an ending is left for the next pass.
         if findings == self.inbox.len() && may_claim {
@@ -109,14 +103,13 @@ impl Daemon {
                 parallel: self.config.parallel,
                 one_alone: self.claims.in_a_row() > 0,
                 hooks_alone: some_unseen,
+                settings: outlook.settings,
                 booted_at: self.booted_at,
                 now,
             };
             claims.make(&pass, pools, &mut effects)?;
         }
-        effects.closing = pass.read().closing()?;
-        effects.next_due = pass.read().next_due()?;
-        effects.next_deadline = pass.read().next_deadline()?;
+        look_ahead(&pass, outlook, now, &mut effects)?;
         at(failpoint::reach("pass_before_commit"), &pass)?;
         pass.commit()?;
         Ok((effects, findings, now))
@@ -134,11 +127,11 @@ impl Daemon {
         } else {
             SHIMS_MAX
         };
-        // That one run is due is what happens most often, and needs no pass to be found out.
-        let is_wanted = self.can_start_next(clock::now())?;
         let missing = std::mem::take(&mut self.shims_missing);
-        let wanted = missing.max(usize::from(is_wanted)).min(most);
         let available = self.slots.available().len();
+        // That one run is due is what happens most often, and needs no pass to be found out.
+        let is_wanted = available == 0 && self.can_start_next(clock::now())?;
+        let wanted = missing.max(usize::from(is_wanted)).min(most);
         let shims = self.folder.shims();
         let log = self.folder.daemon_log();
         for _ in available..wanted {
@@ -335,6 +328,60 @@ fn end_with_deadline(
         }
     }
     Ok(more)
+}
+
+/// Moves on what time or somebody else has moved. `true`: not all that is due has been seen, and who
+/// comes first is not known yet.
+fn move_on(
+    pass: &Pass<'_>,
+    outlook: Outlook,
+    now: Timestamp,
+    pools: &mut Pools,
+    effects: &mut Effects,
+) -> Result<bool, StoreError> {
+    let has_come = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    let is_late = has_come(outlook.next_deadline);
+    if is_late {
+        effects.more |= end_with_deadline(pass, now, &mut effects.settled)?;
+    }
+    let room = ROWS_MAX.saturating_sub(effects.settled.len());
+    let is_due = has_come(outlook.next_due);
+    let some_unseen = is_due && pass.promote(now, room)?;
+    effects.more |= some_unseen;
+    if outlook.locks || is_late || is_due {
+        effects.more |= pass.hand_locks_on(room)?;
+    }
+    if outlook.pools || outlook.locks || is_late || is_due {
+        for pool in pass.take_wanted_pools()? {
+            pools.change(pool);
+        }
+    }
+    Ok(some_unseen)
+}
+
+/// What follows the pass, and when there is something to do again. `outlook` was seen before it moved
+/// anything on.
+fn look_ahead(
+    pass: &Pass<'_>,
+    outlook: Outlook,
+    now: Timestamp,
+    effects: &mut Effects,
+) -> Result<(), StoreError> {
+    let has_come = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    // A run that has started has no deadline to wait for.
+    let has_started = outlook.next_deadline.is_some() && !effects.starts.is_empty();
+    let has_moved = has_come(outlook.next_deadline) || has_come(outlook.next_due);
+    let ahead = if has_started || has_moved || effects.more {
+        pass.read().outlook()?
+    } else {
+        outlook
+    };
+    effects.next_due = ahead.next_due;
+    effects.next_deadline = ahead.next_deadline;
+    if outlook.closing {
+        effects.closing = pass.read().closing()?;
+    }
+    Ok(())
 }
 
 fn at(reached: io::Result<()>, pass: &Pass<'_>) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::pool::{self, Hold};
+use crate::model::pool::{self, Gate, Hold};
 use crate::model::{PoolRecord, Room, Timestamp};
 use crate::store::{Head, Reader, StoreError};
 
@@ -52,8 +52,13 @@ impl Pools {
     }
 
     /// Looks at what has changed since the last time, and at what was to wait until `now`.
-    pub(super) fn look(&mut self, read: Reader<'_>, now: Timestamp) -> Result<(), StoreError> {
-        let settings = read.pools_changed()?;
+    /// `settings` is how often settings have been changed.
+    pub(super) fn look(
+        &mut self,
+        read: Reader<'_>,
+        settings: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         if self.settings != Some(settings) {
             self.changed.extend(read.ready_pools()?);
             // A pool of which nothing is ready any more.
@@ -78,9 +83,40 @@ impl Pools {
         if let Some(until) = self.limited.remove(&pool) {
             self.limits.remove(&(until, pool.clone()));
         }
-        let Some(record) = read.pool(&pool)? else {
+        match read.pool(&pool)? {
+            Some(record) => self.place(read, record, now),
+            None => Ok(()),
+        }
+    }
+
+    /// A run of `pool` was started, and its gate is this now.
+    pub(super) fn started(
+        &mut self,
+        read: Reader<'_>,
+        pool: &str,
+        gate: Gate,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(mut found) = self.startable.remove(pool) else {
             return Ok(());
         };
+        self.heads.remove(&found.head);
+        found.record.gate = gate;
+        // What the database's triggers have done to its gauge.
+        let gauge = &mut found.record.gauge;
+        gauge.ready = gauge.ready.saturating_sub(1);
+        gauge.running += 1;
+        self.place(read, found.record, now)
+    }
+
+    /// Puts a pool of which nothing is kept where it belongs.
+    fn place(
+        &mut self,
+        read: Reader<'_>,
+        record: PoolRecord,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let pool = record.pool.name.clone();
         if record.gauge.ready == 0 {
             return Ok(());
         }

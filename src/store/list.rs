@@ -139,8 +139,10 @@ fn waiting(status: Status) -> Vec<Walk> {
             "state = 'waiting' AND due_at IS NULL AND id > 0",
         )],
         Status::Queued => vec![
-            Walk::over(over, "stage = 'ready'"),
-            Walk::over(over, "stage = 'locked'"),
+            Walk::over(over, "stage = 'ready' AND (pool = 'hooks') = 0"),
+            Walk::over(over, "stage = 'ready' AND (pool = 'hooks') = 1"),
+            // A hook has no lock.
+            Walk::over(over, "stage = 'locked' AND (pool = 'hooks') = 0"),
         ],
         Status::Running | Status::Succeeded | Status::Failed | Status::Canceled => Vec::new(),
     }
@@ -277,7 +279,7 @@ mod tests {
             for walk in waiting(status) {
                 let part = match status {
                     Status::Scheduled => "run_held (id>?)",
-                    _ => "run_stage (stage=?)",
+                    _ => "run_stage (stage=? AND <expr>=?)",
                 };
                 assert_plan(&walk.sql(), part);
             }

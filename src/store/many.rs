@@ -59,9 +59,9 @@ const OF_POOL: &str = "INDEXED BY run_pending WHERE pool = ?4 AND finished_at IS
 
 /// Where all unfinished runs are found but held ones, which are hooks.
 const WAITING: [&str; 3] = [
-    "INDEXED BY run_stage WHERE stage = 'scheduled'",
-    "INDEXED BY run_stage WHERE stage = 'locked'",
-    "INDEXED BY run_stage WHERE stage = 'ready'",
+    "INDEXED BY run_stage WHERE stage = 'scheduled' AND (pool = 'hooks') = 0",
+    "INDEXED BY run_stage WHERE stage = 'locked' AND (pool = 'hooks') = 0",
+    "INDEXED BY run_stage WHERE stage = 'ready' AND (pool = 'hooks') = 0",
 ];
 const RUNNING: &str = "INDEXED BY run_open WHERE open_attempt IS NOT NULL AND finished_at IS NULL";
 
@@ -195,7 +195,10 @@ mod tests {
                 assert_plan(&sql, "USING INDEX run_open (id>? AND id<?)");
             }
             if places(status).len() > 1 {
-                assert_plan(&sql, "USING INDEX run_stage (stage=? AND id>? AND id<?)");
+                assert_plan(
+                    &sql,
+                    "USING INDEX run_stage (stage=? AND <expr>=? AND id>? AND id<?)",
+                );
                 assert_plan(&sql, "MERGE (UNION ALL)");
             }
         }

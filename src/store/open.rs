@@ -121,6 +121,15 @@ impl Store {
         set.map_err(|error| StoreError::from_sqlite(self.folder.database(), error))
     }
 
+    /// Has a commit write the log into the database once it has `pages` pages, instead of a thousand.
+    /// Errors: none that are known.
+    pub fn checkpoint_after(&self, pages: u32) -> Result<(), StoreError> {
+        let set = self
+            .connection
+            .pragma_update(None, "wal_autocheckpoint", pages);
+        set.map_err(|error| StoreError::from_sqlite(self.folder.database(), error))
+    }
+
     /// Its paths.
     pub fn folder(&self) -> &Folder {
         &self.folder

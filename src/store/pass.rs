@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, named_params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 
-use crate::model::policy::{Changes, Witness};
+use crate::model::policy::Witness;
 use crate::model::{
     AttemptChange, AttemptNumber, HookChange, Note, Policy, Reason, Run, RunId, RunResult, State,
     Testimony, Timestamp, Transition,
@@ -137,76 +137,6 @@ impl<'s> Pass<'s> {
             ..Line::new(at, transition.note)
         };
         history::append(&self.transaction, id, line)
-    }
-
-    fn update_run(
-        &self,
-        id: RunId,
-        before: &Run,
-        transition: &Transition,
-        at: Timestamp,
-        (result, changes): (Option<&RunResult>, Option<&Changes>),
-    ) -> rusqlite::Result<bool> {
-        let after = &transition.state;
-        let attempts = match transition.attempt {
-            AttemptChange::Open(attempt) => attempt.0,
-            AttemptChange::Forget(attempt) => attempt.0.saturating_sub(1),
-            AttemptChange::None | AttemptChange::Close { .. } => before.attempts,
-        };
-        let (due, delay_ms) = match after {
-            State::Waiting { due, delay_ms } => (Some(due.millis()), *delay_ms),
-            _ => (None, None),
-        };
-        let reason = match after {
-            State::Failed { reason } => Some(reason.word()),
-            _ => None,
-        };
-        let (error, return_value) = match result {
-            Some(RunResult::Failed { error, .. }) => (Some(error.as_str()), None),
-            Some(RunResult::Success { return_value }) => (None, Some(return_value.as_slice())),
-            Some(RunResult::Canceled) | None => (None, None),
-        };
-        let changed = self
-            .transaction
-            .prepare_cached(
-                "UPDATE run SET state = :state, reason = :reason, open_attempt = :open, \
-                 attempts = :attempts, failures = :failures, snoozes = :snoozes, due_at = :due, \
-                 stage = CASE WHEN :due IS NULL THEN NULL WHEN :due <= :at \
-                 AND coalesce(:lock, lock) IS NULL THEN 'ready' ELSE 'scheduled' END, delay_ms = :delay, deadline_at = :deadline, \
-                 finished_at = iif(:final, coalesce(finished_at, :at), NULL), error = :error, \
-                 return_value = :return_value, priority = coalesce(:priority, priority), \
-                 pool = coalesce(:pool, pool), lock = coalesce(:lock, lock) \
-                 WHERE id = :id AND state = :was AND open_attempt IS :was_open \
-                 AND attempts = :had_attempts AND failures = :had_failures \
-                 AND snoozes = :had_snoozes AND (stage = 'ready' OR NOT :starts)",
-            )?
-            .execute(named_params! {
-                ":state": row::state_word(after),
-                ":reason": reason,
-                ":open": after.open_attempt().map(|attempt| attempt.0),
-                ":attempts": attempts,
-                ":failures": transition.failures,
-                ":snoozes": transition.snoozes,
-                ":due": due,
-                ":delay": delay_ms,
-                ":deadline": transition.deadline_at.map(Timestamp::millis),
-                ":final": after.is_final(),
-                ":at": at.millis(),
-                ":error": error,
-                ":return_value": return_value,
-                ":priority": changes.and_then(|changes| changes.priority),
-                ":pool": changes.and_then(|changes| changes.pool.as_deref()),
-                ":lock": changes.and_then(|changes| changes.lock.as_deref()),
-                ":id": id.0,
-                ":was": row::state_word(&before.state),
-                ":was_open": before.state.open_attempt().map(|attempt| attempt.0),
-                ":had_attempts": before.attempts,
-                ":had_failures": before.failures,
-                ":had_snoozes": before.snoozes,
-                // Whatever the state machine says, a run behind a lock does not start.
-                ":starts": matches!(transition.attempt, AttemptChange::Open(_)),
-            })?;
-        Ok(changed == 1)
     }
 
     /// Commits. Errors: nothing was committed, but for [`StoreError::Unknown`].

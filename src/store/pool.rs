@@ -106,11 +106,6 @@ impl Reader<'_> {
             .rows(sql, params![run.0, attempt.0], |row| row.get(0))?
             .pop())
     }
-
-    /// How often the settings of a pool were changed: while it is the same, so are they.
-    pub fn pools_changed(&self) -> Result<i64, StoreError> {
-        self.one("SELECT pools FROM identity", |row| row.get(0))
-    }
 }
 
 impl Pass<'_> {

@@ -1,13 +1,15 @@
 //! The way of a waiting run to its start: scheduled, locked, ready. Each step costs O(log n) in the
 //! runs stored, however many wait.
 
-use rusqlite::params;
+use std::sync::LazyLock;
+
+use rusqlite::{Row, params};
 
 use crate::model::{RunId, Timestamp};
 
 use super::error::StoreError;
 use super::pass::Pass;
-use super::read::Reader;
+use super::read::{CLOSING, NEXT_DEADLINE, Reader};
 
 /// The run of a pool that starts next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,17 +23,36 @@ pub struct Head {
     pub pool: String,
 }
 
+/// What there is to do, in one look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// The earliest due time of a run that nobody has seen to be due.
+    pub next_due: Option<Timestamp>,
+    /// The earliest deadline of a run that waits.
+    pub next_deadline: Option<Timestamp>,
+    /// Whether a lock was let go of, or is wanted.
+    pub locks: bool,
+    /// Whether a run has become ready.
+    pub pools: bool,
+    /// Whether a canceled run has an attempt that is still to be ended.
+    pub closing: bool,
+    /// How often the settings of a pool were changed: while it is the same, so are they.
+    pub settings: i64,
+}
+
 /// The runs that nobody has seen to be due.
 const DUE: &str = "SELECT id, pool, lock IS NOT NULL FROM run INDEXED BY run_due \
      WHERE stage = 'scheduled' AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
 
 const NEXT_DUE: &str = "SELECT min(due_at) FROM run INDEXED BY run_due WHERE stage = 'scheduled'";
 
+/// Of those that have failed before, or of those that have not.
 const HEAD: &str = "SELECT rank, id, pool FROM run INDEXED BY run_ready \
-     WHERE stage = 'ready' AND pool = ?1 ORDER BY rank, id LIMIT 1";
+     WHERE stage = 'ready' AND pool = ?1 AND (failures > 0) = ?2 ORDER BY rank, id LIMIT 1";
 
+/// The one with the fewest failures of those that have failed before.
 const PROBE: &str = "SELECT rank, id, pool FROM run INDEXED BY run_probe \
-     WHERE stage = 'ready' AND pool = ?1 ORDER BY failures, rank, id LIMIT 1";
+     WHERE stage = 'ready' AND failures > 0 AND pool = ?1 ORDER BY failures, rank, id LIMIT 1";
 
 /// Each pool with a ready run is found by one look into the index.
 const READY_POOLS: &str = "WITH RECURSIVE found (pool) AS (\
@@ -39,6 +60,15 @@ const READY_POOLS: &str = "WITH RECURSIVE found (pool) AS (\
      SELECT (SELECT min(pool) FROM run INDEXED BY run_ready \
      WHERE stage = 'ready' AND pool > found.pool) FROM found WHERE found.pool IS NOT NULL) \
      SELECT pool FROM found WHERE pool IS NOT NULL";
+
+static OUTLOOK: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT ({NEXT_DUE}), ({NEXT_DEADLINE}), \
+         EXISTS (SELECT 1 FROM open_lock WHERE lock >= ''), \
+         EXISTS (SELECT 1 FROM open_pool WHERE pool >= ''), EXISTS ({CLOSING}), \
+         pools FROM identity WHERE only = 1"
+    )
+});
 
 const OPEN_POOLS: &str = "SELECT pool FROM open_pool LIMIT ?1";
 
@@ -68,6 +98,20 @@ const HEIR: &str = "WITH RECURSIVE found (pool) AS (\
      SELECT min(id), pool FROM heirs HAVING min(id) IS NOT NULL";
 
 impl Reader<'_> {
+    /// What there is to do.
+    pub fn outlook(&self) -> Result<Outlook, StoreError> {
+        self.one(&OUTLOOK, |row| {
+            Ok(Outlook {
+                next_due: super::row::time(row, 0)?,
+                next_deadline: super::row::time(row, 1)?,
+                locks: row.get(2)?,
+                pools: row.get(3)?,
+                closing: row.get(4)?,
+                settings: row.get(5)?,
+            })
+        })
+    }
+
     /// The earliest due time of a run that nobody has seen to be due.
     pub fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.one(NEXT_DUE, |row| super::row::time(row, 0))
@@ -85,15 +129,22 @@ impl Reader<'_> {
 
     /// The run of `pool` that starts next; a `probe` is the one with the fewest failures.
     pub fn head(&self, pool: &str, probe: bool) -> Result<Option<Head>, StoreError> {
-        let sql = if probe { PROBE } else { HEAD };
-        let found = self.rows(sql, [pool], |row| {
+        let head = |row: &Row<'_>| {
             Ok(Head {
                 rank: row.get(0)?,
                 run: RunId(row.get(1)?),
                 pool: row.get(2)?,
             })
-        })?;
-        Ok(found.into_iter().next())
+        };
+        let fresh = self.rows(HEAD, params![pool, false], head)?.pop();
+        if !probe {
+            let retried = self.rows(HEAD, params![pool, true], head)?.pop();
+            return Ok(fresh.into_iter().chain(retried).min());
+        }
+        match fresh {
+            Some(fresh) => Ok(Some(fresh)),
+            None => Ok(self.rows(PROBE, [pool], head)?.pop()),
+        }
     }
 
     /// The pools that have a run to start.
@@ -213,9 +264,18 @@ mod tests {
     #[test]
     fn every_step_is_a_look_into_an_index() {
         assert_plan(DUE, "USING INDEX run_due (due_at<?)");
+        for part in [
+            "run_due",
+            "run_deadline",
+            "run_closing",
+            "(lock>?)",
+            "(pool>?)",
+        ] {
+            assert_plan(&OUTLOOK, part);
+        }
         assert_plan(NEXT_DUE, "USING COVERING INDEX run_due");
-        assert_plan(HEAD, "USING INDEX run_ready (pool=?)");
-        assert_plan(PROBE, "USING INDEX run_probe (pool=?)");
+        assert_plan(HEAD, "USING INDEX run_ready (pool=? AND <expr>=?)");
+        assert_plan(PROBE, "USING INDEX run_probe (pool=? AND failures>?)");
         for part in ["run_ready", "run_ready (pool>?)"] {
             assert_loop(READY_POOLS, part);
         }

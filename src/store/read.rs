@@ -54,7 +54,7 @@ impl Store {
 const RECORD: &str = "id, created_at, finished_at, command, cwd, name, parent_id, hook_id, \
      error, return_value, priority, pool, lock, key";
 
-const NEXT_DEADLINE: &str = "SELECT min(deadline_at) FROM run INDEXED BY run_deadline \
+pub(super) const NEXT_DEADLINE: &str = "SELECT min(deadline_at) FROM run INDEXED BY run_deadline \
      WHERE state = 'waiting' AND due_at IS NOT NULL AND deadline_at IS NOT NULL";
 
 const PAST_DEADLINE: &str = "SELECT id FROM run INDEXED BY run_deadline \
@@ -70,7 +70,7 @@ const IDLE: &str = "SELECT NOT EXISTS (SELECT 1 FROM run INDEXED BY run_stage \
      AND NOT EXISTS (SELECT 1 FROM run INDEXED BY run_open \
      WHERE open_attempt IS NOT NULL AND id > 0)";
 
-const CLOSING: &str = "SELECT id FROM run INDEXED BY run_closing \
+pub(super) const CLOSING: &str = "SELECT id FROM run INDEXED BY run_closing \
      WHERE state = 'canceled' AND open_attempt IS NOT NULL AND id > 0";
 
 const OPEN_OF_RUN: &str = " AND run.id = ?1";

@@ -29,10 +29,20 @@ const ATTEMPTS: &str = "SELECT pool, success, was_due_at, started_at, ended_at \
 const RUNS: &str = "SELECT pool, created_at, finished_at, state = 'failed' \
      FROM run INDEXED BY run_finished WHERE finished_at > ?1 AND finished_at <= ?2";
 
-const OLDEST: &str = "SELECT created_at FROM run WHERE id = (SELECT min(id) FROM run \
-     INDEXED BY run_pending_all WHERE finished_at IS NULL AND pool <> 'hooks')";
+/// Where the oldest unfinished run of all pools but that of the hooks can stand. One without a stage
+/// is a hook, or runs.
+const OLDEST: [&str; 4] = [
+    "SELECT id, created_at FROM run INDEXED BY run_stage \
+     WHERE stage = 'scheduled' AND (pool = 'hooks') = 0 ORDER BY id LIMIT 1",
+    "SELECT id, created_at FROM run INDEXED BY run_stage \
+     WHERE stage = 'locked' AND (pool = 'hooks') = 0 ORDER BY id LIMIT 1",
+    "SELECT id, created_at FROM run INDEXED BY run_stage \
+     WHERE stage = 'ready' AND (pool = 'hooks') = 0 ORDER BY id LIMIT 1",
+    "SELECT id, created_at FROM run INDEXED BY run_open WHERE open_attempt IS NOT NULL \
+     AND finished_at IS NULL AND pool <> 'hooks' AND id > 0 ORDER BY id LIMIT 1",
+];
 
-const OLDEST_IN: &str = "SELECT created_at FROM run INDEXED BY run_pending \
+const OLDEST_IN: &str = "SELECT id, created_at FROM run INDEXED BY run_pending \
      WHERE finished_at IS NULL AND pool = ?1 ORDER BY id LIMIT 1";
 
 /// Whose attempts and runs are counted, and with which others together.
@@ -199,14 +209,20 @@ impl Reader<'_> {
     /// How long ago the oldest unfinished run was stored, of one pool, or of all but that of the
     /// hooks: the one with the lowest id.
     fn oldest(&self, pool: Option<&str>, at: Timestamp) -> Result<Duration, StoreError> {
-        let stored = |row: &Row<'_>| row.get(0).map(Timestamp::from_millis);
-        let found = match pool {
-            Some(pool) => self.rows(OLDEST_IN, [pool], stored)?,
-            None => self.rows(OLDEST, [], stored)?,
-        };
-        Ok(found
-            .first()
-            .map_or(Duration::ZERO, |stored| at.since(*stored)))
+        let stored = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?));
+        let mut found = Vec::new();
+        match pool {
+            Some(pool) => found.extend(self.rows(OLDEST_IN, [pool], stored)?),
+            None => {
+                for sql in OLDEST {
+                    found.extend(self.rows(sql, [], stored)?);
+                }
+            }
+        }
+        let oldest = found.into_iter().min();
+        Ok(oldest.map_or(Duration::ZERO, |(_, stored)| {
+            at.since(Timestamp::from_millis(stored))
+        }))
     }
 }
 
@@ -225,7 +241,10 @@ mod tests {
             RUNS,
             "USING COVERING INDEX run_finished (finished_at>? AND finished_at<?)",
         );
-        assert_plan(OLDEST, "USING INDEX run_pending_all");
+        for sql in &OLDEST[..3] {
+            assert_plan(sql, "USING INDEX run_stage (stage=? AND <expr>=?)");
+        }
+        assert_plan(OLDEST[3], "USING INDEX run_open (id>?)");
         assert_plan(OLDEST_IN, "USING INDEX run_pending (pool=?)");
     }
 }

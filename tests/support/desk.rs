@@ -67,8 +67,7 @@ impl Desk {
             let read = pass.read();
             read.past_deadline(now, MANY)?;
             read.closing()?;
-            read.next_due()?;
-            read.next_deadline()?;
+            read.outlook()?;
             read.is_idle()?;
             read.oldest_ending()?;
             pass.commit()
@@ -93,7 +92,6 @@ impl Desk {
             pass.hand_locks_on(MANY)?;
             let read = pass.read();
             read.gauge()?;
-            read.pools_changed()?;
             let record = read.pool(pool)?.expect("there is such a pool");
             let head = read.head(pool, false)?.expect("there is a ready run");
             let run = read.run(head.run)?;

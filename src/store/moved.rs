@@ -1,0 +1,173 @@
+//! The row of a run after a transition. A start and an ending, which every run has, have statements
+//! of their own: SQLite writes each index of each column that a statement sets, whether its value
+//! changes or not.
+
+use rusqlite::{named_params, params};
+
+use crate::model::policy::Changes;
+use crate::model::{AttemptChange, Reason, Run, RunId, RunResult, State, Timestamp, Transition};
+
+use super::pass::Pass;
+use super::row;
+
+/// Whatever the state machine says, a run that is not ready does not start.
+const START: &str = "UPDATE run SET state = 'running', open_attempt = ?2, attempts = ?2, \
+     due_at = NULL, stage = NULL, delay_ms = NULL \
+     WHERE id = ?1 AND state = 'waiting' AND open_attempt IS NULL AND attempts = ?3 \
+     AND failures = ?4 AND snoozes = ?5 AND stage = 'ready'";
+
+/// The end of a run with its last attempt.
+const END: &str = "UPDATE run SET state = ?7, reason = ?8, open_attempt = NULL, failures = ?9, \
+     snoozes = ?10, finished_at = ?11, error = ?12, return_value = ?13 \
+     WHERE id = ?1 AND state = 'running' AND open_attempt IS ?2 AND attempts = ?3 \
+     AND failures = ?4 AND snoozes = ?5 AND deadline_at IS ?6";
+
+const MOVE: &str = "UPDATE run SET state = :state, reason = :reason, open_attempt = :open, \
+     attempts = :attempts, failures = :failures, snoozes = :snoozes, due_at = :due, \
+     stage = CASE WHEN :due IS NULL THEN NULL WHEN :due <= :at \
+     AND coalesce(:lock, lock) IS NULL THEN 'ready' ELSE 'scheduled' END, delay_ms = :delay, \
+     deadline_at = :deadline, finished_at = iif(:final, coalesce(finished_at, :at), NULL), \
+     error = :error, return_value = :return_value, priority = coalesce(:priority, priority), \
+     pool = coalesce(:pool, pool), lock = coalesce(:lock, lock) \
+     WHERE id = :id AND state = :was AND open_attempt IS :was_open \
+     AND attempts = :had_attempts AND failures = :had_failures AND snoozes = :had_snoozes";
+
+impl Pass<'_> {
+    /// Writes what becomes of run `id`, if it is still as `before`. `false`: it is not.
+    pub(super) fn update_run(
+        &self,
+        id: RunId,
+        before: &Run,
+        transition: &Transition,
+        at: Timestamp,
+        (result, changes): (Option<&RunResult>, Option<&Changes>),
+    ) -> rusqlite::Result<bool> {
+        match (&before.state, &transition.attempt) {
+            (State::Waiting { .. } | State::Held, AttemptChange::Open(attempt)) => {
+                let mut start = self.connection().prepare_cached(START)?;
+                let changed = start.execute(params![
+                    id.0,
+                    attempt.0,
+                    before.attempts,
+                    before.failures,
+                    before.snoozes
+                ])?;
+                Ok(changed == 1)
+            }
+            (State::Running { .. }, AttemptChange::Close { .. })
+                if is_plain_end(before, transition, changes) =>
+            {
+                self.end_run(id, before, transition, at, result)
+            }
+            (_, AttemptChange::Open(_)) => Ok(false),
+            (_, AttemptChange::None | AttemptChange::Close { .. } | AttemptChange::Forget(_)) => {
+                self.move_run(id, before, transition, at, (result, changes))
+            }
+        }
+    }
+
+    fn end_run(
+        &self,
+        id: RunId,
+        before: &Run,
+        transition: &Transition,
+        at: Timestamp,
+        result: Option<&RunResult>,
+    ) -> rusqlite::Result<bool> {
+        let (error, return_value) = said(result);
+        let mut end = self.connection().prepare_cached(END)?;
+        let changed = end.execute(params![
+            id.0,
+            before.state.open_attempt().map(|attempt| attempt.0),
+            before.attempts,
+            before.failures,
+            before.snoozes,
+            before.deadline_at.map(Timestamp::millis),
+            row::state_word(&transition.state),
+            reason(&transition.state),
+            transition.failures,
+            transition.snoozes,
+            at.millis(),
+            error,
+            return_value,
+        ])?;
+        Ok(changed == 1)
+    }
+
+    fn move_run(
+        &self,
+        id: RunId,
+        before: &Run,
+        transition: &Transition,
+        at: Timestamp,
+        (result, changes): (Option<&RunResult>, Option<&Changes>),
+    ) -> rusqlite::Result<bool> {
+        let after = &transition.state;
+        let attempts = match transition.attempt {
+            AttemptChange::Open(attempt) => attempt.0,
+            AttemptChange::Forget(attempt) => attempt.0.saturating_sub(1),
+            AttemptChange::None | AttemptChange::Close { .. } => before.attempts,
+        };
+        let (due, delay_ms) = match after {
+            State::Waiting { due, delay_ms } => (Some(due.millis()), *delay_ms),
+            _ => (None, None),
+        };
+        let (error, return_value) = said(result);
+        let mut update = self.connection().prepare_cached(MOVE)?;
+        let changed = update.execute(named_params! {
+            ":state": row::state_word(after),
+            ":reason": reason(after),
+            ":open": after.open_attempt().map(|attempt| attempt.0),
+            ":attempts": attempts,
+            ":failures": transition.failures,
+            ":snoozes": transition.snoozes,
+            ":due": due,
+            ":delay": delay_ms,
+            ":deadline": transition.deadline_at.map(Timestamp::millis),
+            ":final": after.is_final(),
+            ":at": at.millis(),
+            ":error": error,
+            ":return_value": return_value,
+            ":priority": changes.and_then(|changes| changes.priority),
+            ":pool": changes.and_then(|changes| changes.pool.as_deref()),
+            ":lock": changes.and_then(|changes| changes.lock.as_deref()),
+            ":id": id.0,
+            ":was": row::state_word(&before.state),
+            ":was_open": before.state.open_attempt().map(|attempt| attempt.0),
+            ":had_attempts": before.attempts,
+            ":had_failures": before.failures,
+            ":had_snoozes": before.snoozes,
+        })?;
+        Ok(changed == 1)
+    }
+}
+
+/// Does the run end here, with nothing else about it changed?
+fn is_plain_end(before: &Run, transition: &Transition, changes: Option<&Changes>) -> bool {
+    let is_sent = changes.is_some_and(|changes| {
+        changes.pool.is_some() || changes.lock.is_some() || changes.priority.is_some()
+    });
+    let ends = match &transition.state {
+        State::Succeeded | State::Failed { .. } => true,
+        State::Waiting { .. } | State::Held | State::Running { .. } | State::Canceled { .. } => {
+            false
+        }
+    };
+    ends && !is_sent && transition.deadline_at == before.deadline_at
+}
+
+fn reason(state: &State) -> Option<&'static str> {
+    match state {
+        State::Failed { reason } => Some(Reason::word(*reason)),
+        _ => None,
+    }
+}
+
+/// The error and the return value of a result.
+fn said(result: Option<&RunResult>) -> (Option<&str>, Option<&[u8]>) {
+    match result {
+        Some(RunResult::Failed { error, .. }) => (Some(error), None),
+        Some(RunResult::Success { return_value }) => (None, Some(return_value)),
+        Some(RunResult::Canceled) | None => (None, None),
+    }
+}

@@ -36,6 +36,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::shim::program;
+use crate::store;
 
 use args::{Cli, PoolVerb, Verb};
 use client::Client;
@@ -50,6 +51,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     {
         return shim(&arguments[2..]);
     }
+    store::set_up();
     let cli = match args::parse(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

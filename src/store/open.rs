@@ -151,20 +151,20 @@ impl Store {
     /// Begins a transaction that may write: waits for other writers first.
     pub fn begin(&mut self) -> Result<Pass<'_>, StoreError> {
         let path = self.folder.database().to_owned();
-        let behavior = if failpoint::has_bug("begins_deferred") {
-            TransactionBehavior::Deferred
+        let begin = if failpoint::has_bug("begins_deferred") {
+            "BEGIN DEFERRED"
         } else {
-            TransactionBehavior::Immediate
+            "BEGIN IMMEDIATE"
         };
-        let begun = self.connection.transaction_with_behavior(behavior);
-        let transaction = begun.map_err(|error| StoreError::from_sqlite(&path, error))?;
+        let pass = Pass::begin(&self.connection, begin, path.clone())?;
         // A newer program may have changed the layout since this one has opened the database.
-        let found = layout(&transaction).map_err(|error| StoreError::from_sqlite(&path, error))?;
+        let found = layout(&self.connection);
+        let found = found.map_err(|error| StoreError::from_sqlite(&path, error))?;
         if found != VERSION {
             let known = VERSION;
             return Err(StoreError::Newer { path, found, known });
         }
-        Ok(Pass::new(transaction, path))
+        Ok(pass)
     }
 
     /// Lets `look` see one moment: nothing changes between its reads. It may do nothing but read,
@@ -183,6 +183,15 @@ impl Store {
     pub fn sqlite_version() -> &'static str {
         rusqlite::version()
     }
+}
+
+/// Sets SQLite up for this process: it does not count the memory that it uses, which costs a lock for
+/// each piece. To be called before a database is opened.
+pub fn set_up() {
+    // SAFETY: the option takes one int. Were SQLite in use already, it would refuse this and go on
+    // as it was.
+    let code = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as std::ffi::c_int) };
+    debug_assert_eq!(code, ffi::SQLITE_OK);
 }
 
 fn layout(connection: &Connection) -> rusqlite::Result<i64> {

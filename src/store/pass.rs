@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use crate::model::policy::Witness;
 use crate::model::{
@@ -20,7 +20,7 @@ use super::row;
 /// An open write transaction; dropped without [`Pass::commit`] it changes nothing.
 #[derive(Debug)]
 pub struct Pass<'s> {
-    transaction: Transaction<'s>,
+    connection: &'s Connection,
     path: PathBuf,
 }
 
@@ -67,13 +67,22 @@ pub struct OpenAttempt {
 }
 
 impl<'s> Pass<'s> {
-    pub(super) fn new(transaction: Transaction<'s>, path: PathBuf) -> Self {
-        Self { transaction, path }
+    /// Begins one, in the words of `begin`, which are prepared once for all passes.
+    pub(super) fn begin(
+        connection: &'s Connection,
+        begin: &str,
+        path: PathBuf,
+    ) -> Result<Self, StoreError> {
+        let begun = connection
+            .prepare_cached(begin)
+            .and_then(|mut begin| begin.execute([]));
+        begun.map_err(|error| StoreError::from_sqlite(&path, error))?;
+        Ok(Self { connection, path })
     }
 
     /// What is stored, as this transaction sees it.
     pub fn read(&self) -> Reader<'_> {
-        Reader::new(&self.transaction, &self.path)
+        Reader::new(self.connection, &self.path)
     }
 
     /// Writes `transition` of run `id`, whole, if the run is still as `before`. `false`: it is not,
@@ -126,7 +135,7 @@ impl<'s> Pass<'s> {
                 detail: Some(&complaint.error),
                 ..Line::new(at, note)
             };
-            history::append(&self.transaction, id, line)?;
+            history::append(self.connection, id, line)?;
         }
         let changed = facts.testimony().and_then(|said| said.changes.words());
         let line = Line {
@@ -136,22 +145,26 @@ impl<'s> Pass<'s> {
             why: transition.why,
             ..Line::new(at, transition.note)
         };
-        history::append(&self.transaction, id, line)
+        history::append(self.connection, id, line)
     }
 
     /// Commits. Errors: nothing was committed, but for [`StoreError::Unknown`].
     pub fn commit(self) -> Result<(), StoreError> {
-        let Self { transaction, path } = self;
-        transaction
-            .commit()
-            .map_err(|error| match error.sqlite_error_code() {
-                // The commit record may have reached the log before the error.
-                Some(ErrorCode::SystemIoFailure) => StoreError::Unknown {
-                    path,
+        let committed = self
+            .connection
+            .prepare_cached("COMMIT")
+            .and_then(|mut commit| commit.execute([]));
+        match committed {
+            Ok(_) => Ok(()),
+            // The commit record may have reached the log before the error.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
+                Err(StoreError::Unknown {
+                    path: self.path.clone(),
                     cause: error.to_string(),
-                },
-                _ => StoreError::from_sqlite(&path, error),
-            })
+                })
+            }
+            Err(error) => Err(StoreError::from_sqlite(&self.path, error)),
+        }
     }
 
     /// The error of a file operation that goes with this transaction.
@@ -160,7 +173,7 @@ impl<'s> Pass<'s> {
     }
 
     pub(super) fn connection(&self) -> &Connection {
-        &self.transaction
+        self.connection
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -170,6 +183,16 @@ impl<'s> Pass<'s> {
     /// Names SQLite's errors.
     pub(super) fn guard<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
         result.map_err(|error| StoreError::from_sqlite(&self.path, error))
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        // After a commit, and after some errors, there is none.
+        if !self.connection.is_autocommit() {
+            // What fails here leaves the transaction to the end of the connection.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
     }
 }
 

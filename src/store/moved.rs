@@ -27,10 +27,14 @@ const MOVE: &str = "UPDATE run SET state = :state, reason = :reason, open_attemp
      stage = CASE WHEN :due IS NULL THEN NULL WHEN :due <= :at \
      AND coalesce(:lock, lock) IS NULL THEN 'ready' ELSE 'scheduled' END, delay_ms = :delay, \
      deadline_at = :deadline, finished_at = iif(:final, coalesce(finished_at, :at), NULL), \
-     error = :error, return_value = :return_value, priority = coalesce(:priority, priority), \
-     pool = coalesce(:pool, pool), lock = coalesce(:lock, lock) \
+     error = :error, return_value = :return_value, lock = coalesce(:lock, lock) \
      WHERE id = :id AND state = :was AND open_attempt IS :was_open \
      AND attempts = :had_attempts AND failures = :had_failures AND snoozes = :had_snoozes";
+
+/// Before its attempt is closed: then it occupies a slot, and nothing else of it counts in its pool.
+const SEND: &str = "UPDATE run SET pool = coalesce(?1, pool), priority = coalesce(?2, priority) \
+     WHERE id = ?3 AND open_attempt = ?4 AND state = ?5 AND attempts = ?6 AND failures = ?7 \
+     AND snoozes = ?8";
 
 impl Pass<'_> {
     /// Writes what becomes of run `id`, if it is still as `before`. `false`: it is not.
@@ -61,7 +65,24 @@ impl Pass<'_> {
             }
             (_, AttemptChange::Open(_)) => Ok(false),
             (_, AttemptChange::None | AttemptChange::Close { .. } | AttemptChange::Forget(_)) => {
-                self.move_run(id, before, transition, at, (result, changes))
+                if let Some(changes) = changes.filter(|changes| is_sent(changes)) {
+                    let mut send = self.connection().prepare_cached(SEND)?;
+                    let sent = send.execute(params![
+                        changes.pool,
+                        changes.priority,
+                        id.0,
+                        before.state.open_attempt().map(|attempt| attempt.0),
+                        row::state_word(&before.state),
+                        before.attempts,
+                        before.failures,
+                        before.snoozes,
+                    ])?;
+                    if sent != 1 {
+                        return Ok(false);
+                    }
+                }
+                let lock = changes.and_then(|changes| changes.lock.as_deref());
+                self.move_run(id, before, transition, at, (result, lock))
             }
         }
     }
@@ -100,7 +121,7 @@ impl Pass<'_> {
         before: &Run,
         transition: &Transition,
         at: Timestamp,
-        (result, changes): (Option<&RunResult>, Option<&Changes>),
+        (result, lock): (Option<&RunResult>, Option<&str>),
     ) -> rusqlite::Result<bool> {
         let after = &transition.state;
         let attempts = match transition.attempt {
@@ -128,9 +149,7 @@ impl Pass<'_> {
             ":at": at.millis(),
             ":error": error,
             ":return_value": return_value,
-            ":priority": changes.and_then(|changes| changes.priority),
-            ":pool": changes.and_then(|changes| changes.pool.as_deref()),
-            ":lock": changes.and_then(|changes| changes.lock.as_deref()),
+            ":lock": lock,
             ":id": id.0,
             ":was": row::state_word(&before.state),
             ":was_open": before.state.open_attempt().map(|attempt| attempt.0),
@@ -144,16 +163,18 @@ impl Pass<'_> {
 
 /// Does the run end here, with nothing else about it changed?
 fn is_plain_end(before: &Run, transition: &Transition, changes: Option<&Changes>) -> bool {
-    let is_sent = changes.is_some_and(|changes| {
-        changes.pool.is_some() || changes.lock.is_some() || changes.priority.is_some()
-    });
+    let is_changed = changes.is_some_and(|changes| changes.lock.is_some() || is_sent(changes));
     let ends = match &transition.state {
         State::Succeeded | State::Failed { .. } => true,
         State::Waiting { .. } | State::Held | State::Running { .. } | State::Canceled { .. } => {
             false
         }
     };
-    ends && !is_sent && transition.deadline_at == before.deadline_at
+    ends && !is_changed && transition.deadline_at == before.deadline_at
+}
+
+fn is_sent(changes: &Changes) -> bool {
+    changes.pool.is_some() || changes.priority.is_some()
 }
 
 fn reason(state: &State) -> Option<&'static str> {

@@ -29,8 +29,7 @@ CREATE TRIGGER run_stored AFTER INSERT ON run BEGIN
         ready = ready + (NEW.stage IS 'ready'), held = held + (NEW.stage IS NULL)
         WHERE pool = '' AND NEW.pool <> 'hooks';
 END;
-CREATE TRIGGER run_moved AFTER UPDATE OF state, stage, open_attempt ON run
-WHEN OLD.pool = NEW.pool BEGIN
+CREATE TRIGGER run_moved AFTER UPDATE OF state, stage, open_attempt ON run BEGIN
     UPDATE gauge SET
         held = held + (NEW.state = 'waiting' AND NEW.stage IS NULL)
             - (OLD.state = 'waiting' AND OLD.stage IS NULL),
@@ -58,7 +57,7 @@ WHEN OLD.pool = NEW.pool BEGIN
         canceled = canceled + (NEW.state = 'canceled' AND OLD.state <> 'canceled')
         WHERE pool = '' AND NEW.pool <> 'hooks';
 END;
--- A decision has sent it elsewhere when its attempt ended.
+-- A decision has sent it elsewhere. What else has changed of it counts there. A hook stays where it is.
 CREATE TRIGGER run_transferred AFTER UPDATE OF pool ON run WHEN OLD.pool <> NEW.pool BEGIN
     UPDATE gauge SET
         held = held - (OLD.state = 'waiting' AND OLD.stage IS NULL),
@@ -69,35 +68,13 @@ CREATE TRIGGER run_transferred AFTER UPDATE OF pool ON run WHEN OLD.pool <> NEW.
         closing = closing - (OLD.state = 'canceled' AND OLD.open_attempt IS NOT NULL)
         WHERE pool = OLD.pool;
     UPDATE gauge SET
-        held = held - (OLD.state = 'waiting' AND OLD.stage IS NULL),
-        scheduled = scheduled - (OLD.stage IS 'scheduled'),
-        locked = locked - (OLD.stage IS 'locked'),
-        ready = ready - (OLD.stage IS 'ready'),
-        running = running - (OLD.state = 'running'),
-        closing = closing - (OLD.state = 'canceled' AND OLD.open_attempt IS NOT NULL)
-        WHERE pool = '' AND OLD.pool <> 'hooks';
-    UPDATE gauge SET
-        held = held + (NEW.state = 'waiting' AND NEW.stage IS NULL),
-        scheduled = scheduled + (NEW.stage IS 'scheduled'),
-        locked = locked + (NEW.stage IS 'locked'),
-        ready = ready + (NEW.stage IS 'ready'),
-        running = running + (NEW.state = 'running'),
-        closing = closing + (NEW.state = 'canceled' AND NEW.open_attempt IS NOT NULL),
-        succeeded = succeeded + (NEW.state = 'succeeded' AND OLD.state <> 'succeeded'),
-        failed = failed + (NEW.state = 'failed' AND OLD.state <> 'failed'),
-        canceled = canceled + (NEW.state = 'canceled' AND OLD.state <> 'canceled')
+        held = held + (OLD.state = 'waiting' AND OLD.stage IS NULL),
+        scheduled = scheduled + (OLD.stage IS 'scheduled'),
+        locked = locked + (OLD.stage IS 'locked'),
+        ready = ready + (OLD.stage IS 'ready'),
+        running = running + (OLD.state = 'running'),
+        closing = closing + (OLD.state = 'canceled' AND OLD.open_attempt IS NOT NULL)
         WHERE pool = NEW.pool;
-    UPDATE gauge SET
-        held = held + (NEW.state = 'waiting' AND NEW.stage IS NULL),
-        scheduled = scheduled + (NEW.stage IS 'scheduled'),
-        locked = locked + (NEW.stage IS 'locked'),
-        ready = ready + (NEW.stage IS 'ready'),
-        running = running + (NEW.state = 'running'),
-        closing = closing + (NEW.state = 'canceled' AND NEW.open_attempt IS NOT NULL),
-        succeeded = succeeded + (NEW.state = 'succeeded' AND OLD.state <> 'succeeded'),
-        failed = failed + (NEW.state = 'failed' AND OLD.state <> 'failed'),
-        canceled = canceled + (NEW.state = 'canceled' AND OLD.state <> 'canceled')
-        WHERE pool = '' AND NEW.pool <> 'hooks';
 END;
 CREATE TRIGGER attempt_closed AFTER UPDATE OF ended_at ON attempt
 WHEN OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL BEGIN

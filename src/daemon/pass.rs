@@ -209,14 +209,13 @@ impl Daemon {
             self.slots.end(id, Cause::Canceled);
             self.terminate_watched(id);
         }
-        for settled in &effects.settled {
-            log(settled);
-            if settled.transition.state.is_final() {
-                self.doorbell.tell_end(settled.id);
-                let expiry = self.config.retention.map(|stay| now.plus(stay));
-                self.expire_at = self.expire_at.or(expiry);
-            }
+        // Who waits comes before the log.
+        for settled in effects.settled.iter().filter(ends) {
+            self.doorbell.tell_end(settled.id);
+            let expiry = self.config.retention.map(|stay| now.plus(stay));
+            self.expire_at = self.expire_at.or(expiry);
         }
+        effects.settled.iter().for_each(log);
         self.next_due = effects.next_due;
         self.next_deadline = effects.next_deadline;
         self.clock_set = effects.follow_clock_again;
@@ -281,6 +280,10 @@ impl Daemon {
             cause: error.to_string(),
         }
     }
+}
+
+fn ends(settled: &&Settled) -> bool {
+    settled.transition.state.is_final()
 }
 
 /// After a backward jump of the clock: nothing waits longer than its delay. `true`: there is more.

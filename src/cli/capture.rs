@@ -126,7 +126,7 @@ impl Checks {
         if self.found.contains(&key) {
             return Ok(());
         }
-        check_command(name, path, &bytes_path(&spec.cwd))?;
+        check_command(name, path, bytes_path(&spec.cwd))?;
         if self.found.len() < FOUND_MAX {
             self.found.insert(key);
         }

@@ -1,5 +1,6 @@
 //! What somebody asks for with `retrier run`, parsed and complete.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,38 @@ impl Environment {
         self.0.push(0);
     }
 
+    /// The variables of all `parts` with each key once, ordered by it: of equal keys the last one
+    /// counts. What has no key is no variable.
+    pub fn merged<'a>(parts: &[&'a Self]) -> Vec<Variable<'a>> {
+        let all = parts.iter().flat_map(|part| part.variables());
+        let mut all: Vec<Variable<'a>> = all.collect();
+        // Equal keys stay in their order.
+        all.sort_by_key(|variable| variable.key);
+        all.dedup_by(|later, earlier| {
+            let same = later.key == earlier.key;
+            if same {
+                *earlier = *later;
+            }
+            same
+        });
+        all
+    }
+
+    fn variables(&self) -> impl Iterator<Item = Variable<'_>> {
+        let mut rest = &self.0[..];
+        let entries = std::iter::from_fn(move || {
+            let entry = CStr::from_bytes_until_nul(rest).ok()?;
+            rest = &rest[entry.count_bytes() + 1..];
+            Some(entry)
+        });
+        entries.filter_map(|entry| {
+            let bytes = entry.to_bytes();
+            let at = bytes.iter().position(|byte| *byte == b'=')?;
+            let key = &bytes[..at];
+            (at > 0).then_some(Variable { key, entry })
+        })
+    }
+
     /// The value of `key`, the last one when it stands twice.
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
         let pairs = self.pairs().filter(|(k, _)| *k == key);
@@ -54,6 +87,24 @@ impl Environment {
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Environment({} bytes)", self.0.len())
+    }
+}
+
+/// A variable as a program is started with it. It may be a secret, so there is no `Debug`.
+#[derive(Clone, Copy)]
+pub struct Variable<'a> {
+    /// Its key, never empty.
+    pub key: &'a [u8],
+    /// `KEY=VALUE`.
+    pub entry: &'a CStr,
+}
+
+impl<'a> Variable<'a> {
+    /// The value of `key` among `variables`, which are ordered.
+    pub fn value(variables: &[Self], key: &[u8]) -> Option<&'a [u8]> {
+        let at = variables.binary_search_by_key(&key, |variable| variable.key);
+        let found = variables[at.ok()?];
+        Some(&found.entry.to_bytes()[key.len() + 1..])
     }
 }
 
@@ -131,5 +182,45 @@ impl Spec {
     /// The command that has the shell run `line`.
     pub fn shell(line: Vec<u8>) -> Vec<Vec<u8>> {
         vec![b"/bin/sh".to_vec(), b"-c".to_vec(), line]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(parts: &[&[u8]]) -> Vec<String> {
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|part| Environment(part.to_vec()))
+            .collect();
+        let merged = Environment::merged(&parts.iter().collect::<Vec<_>>()).into_iter();
+        let text = merged.map(|variable| variable.entry.to_str().unwrap().to_owned());
+        text.collect()
+    }
+
+    #[test]
+    fn of_variables_with_the_same_key_the_last_one_counts() {
+        let captured = b"B=1\0A=1\0B=2\0B=\0A=x=y\0AB=1\0";
+        assert_eq!(merged(&[captured]), ["A=x=y", "AB=1", "B="]);
+        assert_eq!(merged(&[captured, b"B=3\0AB=\0"]), ["A=x=y", "AB=", "B=3"]);
+        assert_eq!(merged(&[b"B=3\0", captured]), ["A=x=y", "AB=1", "B="]);
+    }
+
+    #[test]
+    fn what_has_no_key_is_no_variable() {
+        assert_eq!(merged(&[b"=1\0=A=1\0A\0\0A=1\0"]), ["A=1"]);
+        assert!(merged(&[b"", b"\0", b"A=no end"]).is_empty());
+    }
+
+    #[test]
+    fn a_value_is_found_by_its_whole_key() {
+        let environment = Environment(b"PATHS=1\0PATH=/a:/b\0PAT=2\0EMPTY=\0".to_vec());
+        let merged = Environment::merged(&[&environment]);
+        let value = |key: &str| Variable::value(&merged, key.as_bytes());
+        assert_eq!(value("PATH"), Some(&b"/a:/b"[..]));
+        assert_eq!(value("EMPTY"), Some(&b""[..]));
+        assert_eq!(value("PA"), None);
+        assert_eq!(value("Z"), None);
     }
 }

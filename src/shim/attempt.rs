@@ -1,24 +1,21 @@
 //! One attempt: start the command, keep its timeout, end its tree, say how it ended.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::model::{Outcome, Testimony, Timestamp};
-use crate::sys::files::{
-    append_private, make_private_dirs, remove_if_there, remove_with_content, set_umask,
-};
+use crate::sys::files::remove_if_there;
 use crate::sys::process::{Exit, Reaped};
-use crate::sys::spawn::{self, Program, bytes_path};
+use crate::sys::spawn::bytes_path;
 use crate::sys::{failpoint, process};
 
 use super::deadline::Deadline;
 use super::order::{Cause, Order};
 use super::program::Shim;
 use super::record::{Ending, Stage, error_text};
+use super::start::{Unstarted, start};
 use super::testimony::{ask, snoozes};
 
 /// A command that runs longer than this has its pid reported at once; a shorter one with its end.
@@ -79,7 +76,7 @@ impl<'a> Attempt<'a> {
         if self.cause.is_some() {
             return Ok(self.ending(self.outcome(), None, false));
         }
-        match start(self.order) {
+        match start(&mut shim.starter, self.order) {
             Ok(pid) => self.leader = pid,
             Err(Unstarted::Ours(error)) if failpoint::has_bug("charges_shortage") => {
                 let (code, error) = (126, error_text(&error.to_string()));
@@ -267,24 +264,9 @@ pub(super) fn left() -> Vec<process::Found> {
 pub(super) fn remove_empty_output(order: &Order) {
     for path in [&order.stdout, &order.stderr] {
         if size(path) == 0 {
-            let _ = remove_if_there(&bytes_path(path));
+            let _ = remove_if_there(bytes_path(path));
         }
     }
-}
-
-/// Is nothing left but daemons that the command has started, and what they have started? They serve
-/// others too, so they are not ended with the attempt.
-pub(super) fn services_alone() -> bool {
-    process::descendants(std::process::id() as i32)
-        .is_ok_and(|left| left.members.is_empty() && !left.services.is_empty())
-}
-
-/// Why a command was not started.
-enum Unstarted {
-    /// Our own trouble: it is not charged.
-    Ours(io::Error),
-    /// The command's: an outcome like any other.
-    Command { code: u8, error: String },
 }
 
 /// The size of the file at `path`; none has none.
@@ -292,71 +274,11 @@ fn size(path: &[u8]) -> u64 {
     bytes_path(path).metadata().map_or(0, |found| found.len())
 }
 
-/// Starts the command of `order`; gives its pid.
-fn start(order: &Order) -> Result<i32, Unstarted> {
-    let output = |path| {
-        let path = bytes_path(path);
-        open_output(&path).map_err(|error| {
-            let text = format!("{}: {error}", path.display());
-            Unstarted::Ours(io::Error::new(error.kind(), text))
-        })
-    };
-    let (stdout, stderr) = (output(&order.stdout)?, output(&order.stderr)?);
-    // An attempt of the same number may have left one: of a database that stood here before.
-    remove_with_content(&bytes_path(&order.decision)).map_err(Unstarted::Ours)?;
-    let stdin = order.stdin.as_deref().unwrap_or(b"/dev/null");
-    let stdin = File::open(bytes_path(stdin)).map_err(Unstarted::Ours)?;
-    let cwd = bytes_path(&order.cwd);
-    enter(&cwd)?;
-    let mut environment: Vec<(&[u8], &[u8])> = order.environment.pairs().collect();
-    environment.extend(order.variables.pairs());
-    let name = order.command.first().map_or(&[][..], Vec::as_slice);
-    let unable = |code, words: &str| Unstarted::Command {
-        code,
-        error: format!("{}: {words}", String::from_utf8_lossy(name)),
-    };
-    let path = order.environment.get(b"PATH");
-    let file = spawn::resolve(name, path, &cwd)
-        .map_err(|unresolved| unable(unresolved.exit_code(), unresolved.words()))?;
-    failpoint::reach("shim_spawning").map_err(Unstarted::Ours)?;
-    let own_umask = set_umask(order.umask);
-    let spawned = spawn::command(Program {
-        file: &file,
-        arguments: &order.command,
-        environment: &environment,
-        cwd: &cwd,
-        stdio: [stdin, stdout, stderr],
-    });
-    set_umask(own_umask);
-    spawned.map_err(|error| match error.kind() {
-        _ if process::is_shortage(&error) => Unstarted::Ours(error),
-        io::ErrorKind::NotFound => unable(127, &error.to_string()),
-        _ => unable(126, &error.to_string()),
-    })
-}
-
-/// A missing folder and a missing program are the same error to spawn(3), so this is asked first.
-fn enter(cwd: &Path) -> Result<(), Unstarted> {
-    let error = match cwd.metadata() {
-        Ok(found) if found.is_dir() => return Ok(()),
-        Ok(_) => io::Error::from(io::ErrorKind::NotADirectory),
-        Err(error) => error,
-    };
-    Err(Unstarted::Command {
-        code: 126,
-        error: format!("cannot enter {}: {error}", cwd.display()),
-    })
-}
-
-fn open_output(path: &Path) -> io::Result<File> {
-    failpoint::reach("shim_open_output")?;
-    match append_private(path, true) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            path.parent().map_or(Ok(()), make_private_dirs)?;
-            append_private(path, true)
-        }
-        other => other,
-    }
+/// Is nothing left but daemons that the command has started, and what they have started? They serve
+/// others too, so they are not ended with the attempt.
+pub(super) fn services_alone() -> bool {
+    process::descendants(std::process::id() as i32)
+        .is_ok_and(|left| left.members.is_empty() && !left.services.is_empty())
 }
 
 #[cfg(test)]

@@ -8,19 +8,20 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::clock;
 use crate::json::{self, VERSION};
-use crate::model::Spec;
 use crate::model::policy::{Decision, Verdict, Witness};
+use crate::model::{Environment, Spec};
 use crate::sys::channel::{Ear, in_memory};
+use crate::sys::command::{Program, Starter};
 use crate::sys::files::{append_private, set_umask};
 use crate::sys::process::{self, Exit, Reaped};
-use crate::sys::spawn::{self, Program, bytes_path};
+use crate::sys::spawn::bytes_path;
 use crate::sys::{failpoint, signal};
 
 use super::attempt::{left, remove_empty_output, services_alone};
@@ -136,7 +137,7 @@ fn answer(
     ending: &mut Ending,
 ) -> io::Result<Result<Vec<u8>, Silence>> {
     failpoint::reach("shim_deciding")?;
-    let answer = match Inquiry::start(order, decider, ending) {
+    let answer = match Inquiry::start(&mut shim.starter, order, decider, ending) {
         Ok(inquiry) => {
             let (answer, leftover) = inquiry.run(shim)?;
             ending.leftover |= leftover;
@@ -166,14 +167,19 @@ struct Inquiry {
 
 impl Inquiry {
     /// Starts it. Errors: why it could not be started.
-    fn start(order: &Order, decider: &Decider, ending: &Ending) -> io::Result<Self> {
+    fn start(
+        starter: &mut Starter,
+        order: &Order,
+        decider: &Decider,
+        ending: &Ending,
+    ) -> io::Result<Self> {
         let question = in_memory(&question(order, decider, ending)?)?;
         let (ear, mouth) = Ear::new(SIZE_MAX)?;
         // Both are there for it to look at, even when the command has said nothing.
         output(&order.stdout)?;
         let stderr = output(&order.stderr)?;
         let deadline = order.deadline_at.map(Deadline::new).transpose()?;
-        let leader = spawn(order, decider, [question, mouth, stderr])?;
+        let leader = spawn(starter, order, decider, [question, mouth, stderr])?;
         Ok(Self {
             leader,
             ear,
@@ -319,35 +325,29 @@ fn output(path: &[u8]) -> io::Result<File> {
             let error = format!("{}: no file any more", path.display());
             Err(io::Error::other(error))
         }
-        Ok(_) | Err(_) => append_private(&path, false),
+        Ok(_) | Err(_) => append_private(path, false),
     }
 }
 
 /// Starts the shell that runs the decider's line, as the command was started; gives its pid.
-fn spawn(order: &Order, decider: &Decider, stdio: [File; 3]) -> io::Result<i32> {
-    let environment = order.environment.pairs().chain(order.variables.pairs());
-    let environment: Vec<(&[u8], &[u8])> = environment
-        .filter(|(key, _)| *key != NOT_FOR_DECIDERS)
-        .collect();
+fn spawn(
+    starter: &mut Starter,
+    order: &Order,
+    decider: &Decider,
+    stdio: [File; 3],
+) -> io::Result<i32> {
+    let mut environment = Environment::merged(&[&order.environment, &order.variables]);
+    environment.retain(|variable| variable.key != NOT_FOR_DECIDERS);
+    // The folder of the command, or the root when nobody can enter it any more.
+    let _ = process::enter_folder(bytes_path(&order.cwd));
     let own_umask = set_umask(order.umask);
-    let spawned = spawn::command(Program {
+    let started = starter.start(&Program {
         file: Path::new("/bin/sh"),
         arguments: &Spec::shell(decider.line.as_bytes().to_vec()),
         environment: &environment,
-        cwd: &folder(&order.cwd),
-        stdio,
+        stdio: stdio.each_ref().map(AsFd::as_fd),
     });
     set_umask(own_umask);
-    spawned
-}
-
-/// The folder of the command, or the root when nobody can enter it any more.
-fn folder(cwd: &[u8]) -> PathBuf {
-    let cwd = bytes_path(cwd);
-    // The dot is looked up in it, which is what entering it needs.
-    if cwd.join(".").metadata().is_ok_and(|found| found.is_dir()) {
-        cwd
-    } else {
-        PathBuf::from("/")
-    }
+    process::leave_folder();
+    started
 }

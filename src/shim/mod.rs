@@ -17,4 +17,5 @@ pub mod handle;
 pub mod order;
 pub mod program;
 pub mod record;
+pub mod start;
 pub mod testimony;

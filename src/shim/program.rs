@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use crate::sys::command::Starter;
 use crate::sys::files::set_umask;
 use crate::sys::identity::SHIM_NAME;
 use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals, reset_inherited};
@@ -27,6 +28,7 @@ pub const ARGUMENT: &str = "__shim";
 pub struct Shim {
     /// The daemon; `None` when it is gone.
     pub(super) daemon: Option<OwnedFd>,
+    pub(super) starter: Starter,
     record: File,
     signals: Signals,
     /// Why the attempt that it runs is to be ended, once somebody wants that.
@@ -72,6 +74,7 @@ impl Shim {
         Ok(Self {
             daemon: Some(io::stdin().as_fd().try_clone_to_owned()?),
             record: File::from(io::stdout().as_fd().try_clone_to_owned()?),
+            starter: Starter::new()?,
             signals,
             called_off: None,
             _lock: lock,

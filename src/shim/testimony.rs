@@ -48,9 +48,9 @@ pub fn ask(order: &Order, outcome: &Outcome) -> Box<Testimony> {
     let said = gather(
         outcome,
         &Sources {
-            decision: bytes_path(&order.decision),
-            stdout: bytes_path(&order.stdout),
-            stderr: bytes_path(&order.stderr),
+            decision: bytes_path(&order.decision).to_path_buf(),
+            stdout: bytes_path(&order.stdout).to_path_buf(),
+            stderr: bytes_path(&order.stderr).to_path_buf(),
             rules: &order.rules,
         },
     );

@@ -4,6 +4,7 @@
 //! file description locks) stays here, so that another Unix can come.
 
 pub mod channel;
+pub mod command;
 pub mod failpoint;
 pub mod files;
 pub mod filesystem;

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -170,6 +171,17 @@ pub fn new_session() {
 pub fn become_subreaper(name: &CStr) -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
     set_name(name)
+}
+
+/// Goes to `folder`, with the whole process. Errors: see chdir(2).
+pub fn enter_folder(folder: &Path) -> io::Result<()> {
+    std::env::set_current_dir(folder)
+}
+
+/// Goes to the root, which is in nobody's way.
+pub fn leave_folder() {
+    // Who may not enter it stays where it is, which is no harm.
+    let _ = enter_folder(Path::new("/"));
 }
 
 /// Names this process for `ps`.

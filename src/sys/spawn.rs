@@ -1,4 +1,5 @@
-//! Starting programs: a command for a shim, a shim for a daemon, a daemon for a client.
+//! Finding the program that a command means, and starting this one: a shim for a daemon, a daemon for
+//! a client. Commands are started by [`command`](super::command).
 //!
 //! std's posix_spawn path stays open as long as the program is an absolute path and there is no
 //! `pre_exec`; a fork would copy the page tables of the caller.
@@ -7,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -86,42 +87,6 @@ fn executable(path: PathBuf) -> Result<PathBuf, Unresolved> {
     }
 }
 
-/// A command with everything that it is to be started with.
-#[derive(Debug)]
-pub struct Program<'a> {
-    /// The file to execute, absolute.
-    pub file: &'a Path,
-    /// The arguments, the program's own name first.
-    pub arguments: &'a [Vec<u8>],
-    /// The whole environment.
-    pub environment: &'a [(&'a [u8], &'a [u8])],
-    /// The folder it starts in.
-    pub cwd: &'a Path,
-    /// Its stdin, stdout and stderr.
-    pub stdio: [File; 3],
-}
-
-/// Starts `program` as the leader of a new process group. Gives its pid, which stays valid until
-/// it is reaped. Errors: execve(2)'s and fork(2)'s.
-pub fn command(program: Program<'_>) -> io::Result<i32> {
-    let [stdin, stdout, stderr] = program.stdio;
-    let mut command = Command::new(program.file);
-    if let Some((name, arguments)) = program.arguments.split_first() {
-        command.arg0(OsStr::from_bytes(name));
-        command.args(arguments.iter().map(|argument| OsStr::from_bytes(argument)));
-    }
-    command.env_clear();
-    for (key, value) in program.environment {
-        // std refuses a key that is empty or holds '='; the kernel would take it.
-        if !key.is_empty() {
-            command.env(OsStr::from_bytes(key), OsStr::from_bytes(value));
-        }
-    }
-    command.current_dir(program.cwd).process_group(0);
-    command.stdin(stdin).stdout(stdout).stderr(stderr);
-    Ok(command.spawn()?.id() as i32)
-}
-
 /// This program's own file, opened once, so that it can be started again after an upgrade or a
 /// deletion has taken its path away.
 #[derive(Debug)]
@@ -182,6 +147,6 @@ pub fn path_bytes(path: &Path) -> Vec<u8> {
 }
 
 /// The path of these bytes.
-pub fn bytes_path(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(OsString::from_vec(bytes.to_vec()))
+pub fn bytes_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }

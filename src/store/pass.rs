@@ -1,6 +1,7 @@
 //! One transaction of writes: answers of the state machine, applied whole and guarded.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
@@ -241,9 +242,10 @@ fn ending(before: &Run, transition: &Transition, facts: Facts<'_>) -> Option<Run
 
 /// The run `id` as the state machine sees it.
 pub(super) fn find(connection: &Connection, id: RunId) -> rusqlite::Result<Option<Run>> {
-    let sql = format!("SELECT {} FROM run WHERE id = ?1", row::RUN);
+    static FIND: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT {} FROM run WHERE id = ?1", row::RUN));
     connection
-        .prepare_cached(&sql)?
+        .prepare_cached(&FIND)?
         .query_row([id.0], row::run)
         .optional()
 }

@@ -1,9 +1,11 @@
 //! Between rows and the model's values.
 
+use std::cell::RefCell;
+
 use rusqlite::types::Type;
 use rusqlite::{Result, Row};
 
-use crate::model::{AttemptNumber, AttemptRecord, Outcome, Reason, Run, State, Timestamp};
+use crate::model::{AttemptNumber, AttemptRecord, Outcome, Policy, Reason, Run, State, Timestamp};
 use crate::sys::identity::ProcessIdentity;
 
 /// The columns that [`run`] reads, in its order.
@@ -15,16 +17,30 @@ pub const RUN_WIDTH: usize = 12;
 
 /// The run of the columns [`RUN`].
 pub fn run(row: &Row<'_>) -> Result<Run> {
-    let policy: String = row.get(8)?;
     Ok(Run {
         state: state(row)?,
         attempts: row.get(3)?,
         failures: row.get(4)?,
-        policy: serde_json::from_str(&policy).map_err(|error| unreadable(8, error))?,
+        policy: policy(row.get_ref(8)?.as_str()?).map_err(|error| unreadable(8, error))?,
         seed: row.get::<_, i64>(7)? as u64,
         has_hook: row.get(9)?,
         snoozes: row.get(10)?,
         deadline_at: time(row, 11)?,
+    })
+}
+
+/// The policy of this text. Most runs have the same as the one before, so that is not read again.
+fn policy(text: &str) -> serde_json::Result<Policy> {
+    thread_local! {
+        static LAST: RefCell<Option<(String, Policy)>> = const { RefCell::new(None) };
+    }
+    LAST.with_borrow_mut(|last| match last {
+        Some((known, policy)) if known == text => Ok(policy.clone()),
+        _ => {
+            let policy: Policy = serde_json::from_str(text)?;
+            *last = Some((text.to_owned(), policy.clone()));
+            Ok(policy)
+        }
     })
 }
 

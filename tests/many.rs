@@ -13,7 +13,7 @@ use retrier::store::{Access, Folder, Store};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-use crate::support::{Home, Output};
+use crate::support::{Home, Output, recount};
 
 /// The database, made if it is not there, for what no verb can bring about.
 fn database(home: &Home) -> Connection {
@@ -53,6 +53,7 @@ fn store_copies(home: &Home, count: i64, rest: &[&str]) {
     all.execute(&sql, [count, id]).expect("a run can be copied");
     all.execute("UPDATE content SET refs = refs + ?1", [count - 1])
         .expect("its environment is counted");
+    recount(&all);
     all.commit().expect("it is stored");
 }
 

@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::history::{Line, append};
 use super::pass::{Facts, Pass, find};
 use super::submit::{NewRun, Parent, content, insert};
+use super::tally::Tally;
 
 /// What a hook takes from its parent.
 struct Inherited {
@@ -63,6 +64,7 @@ pub fn enqueue(
         pool: pool::HOOKS.to_owned(),
         lock: None,
     };
+    let mut tally = Tally::default();
     let hook = insert(
         connection,
         &NewRun {
@@ -76,7 +78,9 @@ pub fn enqueue(
                 open: held,
             }),
         },
+        &mut tally,
     )?;
+    tally.write(connection)?;
     connection
         .prepare_cached("UPDATE run SET hook_id = ?1 WHERE id = ?2")?
         .execute(params![hook.0, id.0])?;

@@ -33,6 +33,7 @@ mod row;
 mod schema;
 mod stats;
 mod submit;
+mod tally;
 mod watch;
 
 pub use cleanup::{Removed, Swept};

@@ -8,7 +8,8 @@ use crate::model::policy::Changes;
 use crate::model::{AttemptChange, Reason, Run, RunId, RunResult, State, Timestamp, Transition};
 
 use super::pass::Pass;
-use super::row;
+use super::row::state_word;
+use super::tally::{Place, Standing, Tally};
 
 /// Whatever the state machine says, a run that is not ready does not start.
 const START: &str = "UPDATE run SET state = 'running', open_attempt = ?2, attempts = ?2, \
@@ -31,7 +32,6 @@ const MOVE: &str = "UPDATE run SET state = :state, reason = :reason, open_attemp
      WHERE id = :id AND state = :was AND open_attempt IS :was_open \
      AND attempts = :had_attempts AND failures = :had_failures AND snoozes = :had_snoozes";
 
-/// Before its attempt is closed: then it occupies a slot, and nothing else of it counts in its pool.
 const SEND: &str = "UPDATE run SET pool = coalesce(?1, pool), priority = coalesce(?2, priority) \
      WHERE id = ?3 AND open_attempt = ?4 AND state = ?5 AND attempts = ?6 AND failures = ?7 \
      AND snoozes = ?8";
@@ -46,7 +46,11 @@ impl Pass<'_> {
         at: Timestamp,
         (result, changes): (Option<&RunResult>, Option<&Changes>),
     ) -> rusqlite::Result<bool> {
-        match (&before.state, &transition.attempt) {
+        let connection = self.connection();
+        let Some(stood) = Standing::of(connection, id)? else {
+            return Ok(false);
+        };
+        let ends = match (&before.state, &transition.attempt) {
             (State::Waiting { .. } | State::Held, AttemptChange::Open(attempt)) => {
                 let mut start = self.connection().prepare_cached(START)?;
                 let changed = start.execute(params![
@@ -56,14 +60,15 @@ impl Pass<'_> {
                     before.failures,
                     before.snoozes
                 ])?;
-                Ok(changed == 1)
+                (changed == 1).then(|| stood.moved(Place::Running))
             }
             (State::Running { .. }, AttemptChange::Close { .. })
                 if is_plain_end(before, transition, changes) =>
             {
-                self.end_run(id, before, transition, at, result)
+                let ended = self.end_run(id, before, transition, at, result)?;
+                ended.then(|| stood.moved(Place::Out))
             }
-            (_, AttemptChange::Open(_)) => Ok(false),
+            (_, AttemptChange::Open(_)) => None,
             (_, AttemptChange::None | AttemptChange::Close { .. } | AttemptChange::Forget(_)) => {
                 if let Some(changes) = changes.filter(|changes| is_sent(changes)) {
                     let mut send = self.connection().prepare_cached(SEND)?;
@@ -72,7 +77,7 @@ impl Pass<'_> {
                         changes.priority,
                         id.0,
                         before.state.open_attempt().map(|attempt| attempt.0),
-                        row::state_word(&before.state),
+                        state_word(&before.state),
                         before.attempts,
                         before.failures,
                         before.snoozes,
@@ -82,9 +87,26 @@ impl Pass<'_> {
                     }
                 }
                 let lock = changes.and_then(|changes| changes.lock.as_deref());
-                self.move_run(id, before, transition, at, (result, lock))
+                if self.move_run(id, before, transition, at, (result, lock))? {
+                    Standing::of(connection, id)?
+                } else {
+                    None
+                }
             }
+        };
+        let Some(stands) = ends else {
+            return Ok(false);
+        };
+        let mut tally = Tally::default();
+        tally.moved(&stood, &stands);
+        if let AttemptChange::Close { .. } = transition.attempt {
+            tally.close(&stood.pool, transition.success());
         }
+        if state_word(&transition.state) != state_word(&before.state) {
+            tally.finish(&stands.pool, &transition.state);
+        }
+        tally.write(connection)?;
+        Ok(true)
     }
 
     fn end_run(
@@ -104,7 +126,7 @@ impl Pass<'_> {
             before.failures,
             before.snoozes,
             before.deadline_at.map(Timestamp::millis),
-            row::state_word(&transition.state),
+            state_word(&transition.state),
             reason(&transition.state),
             transition.failures,
             transition.snoozes,
@@ -136,7 +158,7 @@ impl Pass<'_> {
         let (error, return_value) = said(result);
         let mut update = self.connection().prepare_cached(MOVE)?;
         let changed = update.execute(named_params! {
-            ":state": row::state_word(after),
+            ":state": state_word(after),
             ":reason": reason(after),
             ":open": after.open_attempt().map(|attempt| attempt.0),
             ":attempts": attempts,
@@ -151,7 +173,7 @@ impl Pass<'_> {
             ":return_value": return_value,
             ":lock": lock,
             ":id": id.0,
-            ":was": row::state_word(&before.state),
+            ":was": state_word(&before.state),
             ":was_open": before.state.open_attempt().map(|attempt| attempt.0),
             ":had_attempts": before.attempts,
             ":had_failures": before.failures,

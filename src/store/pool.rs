@@ -13,12 +13,10 @@ use super::error::StoreError;
 use super::pass::Pass;
 use super::read::Reader;
 use super::row::{time, unreadable};
+use super::tally::ALL;
 
 /// So many pools are named to somebody who has named another.
 const NAMED_MAX: usize = 20;
-
-/// The row of all pools but that of the hooks.
-const ALL: &str = "";
 
 const POOL: &str = "SELECT name, parallel, paused, rate_starts, rate_ms, burst, breaker, backoff, \
      seed, options, arrival_us, streak, probes, probe_at, probe_run, held, scheduled, locked, \

@@ -10,6 +10,7 @@ use crate::model::{RunId, Timestamp};
 use super::error::StoreError;
 use super::pass::Pass;
 use super::read::{CLOSING, NEXT_DEADLINE, Reader};
+use super::tally::{Place, Standing, Tally};
 
 /// The run of a pool that starts next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +42,7 @@ pub struct Outlook {
 }
 
 /// The runs that nobody has seen to be due.
-const DUE: &str = "SELECT id, pool, lock IS NOT NULL FROM run INDEXED BY run_due \
+const DUE: &str = "SELECT id, pool, lock FROM run INDEXED BY run_due \
      WHERE stage = 'scheduled' AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
 
 const NEXT_DUE: &str = "SELECT min(due_at) FROM run INDEXED BY run_due WHERE stage = 'scheduled'";
@@ -166,13 +167,22 @@ impl Pass<'_> {
     /// a lock is ready, one with a lock waits for it. `true`: there may be more.
     pub fn promote(&self, now: Timestamp, limit: usize) -> Result<bool, StoreError> {
         let bound = params![now.millis(), limit as i64];
-        let due = self
-            .read()
-            .rows(DUE, bound, |row| Ok((RunId(row.get(0)?), row.get(2)?)))?;
+        let due = self.read().rows(DUE, bound, |row| {
+            Ok((
+                RunId(row.get(0)?),
+                row.get(1)?,
+                row.get::<_, Option<String>>(2)?,
+            ))
+        })?;
         let more = due.len() == limit;
-        for (run, has_lock) in due {
-            self.set_stage(run, "scheduled", if has_lock { "locked" } else { "ready" })?;
+        let mut tally = Tally::default();
+        for (run, pool, lock) in due {
+            let to = if lock.is_some() { "locked" } else { "ready" };
+            let place = Place::Scheduled;
+            let before = Standing { pool, lock, place };
+            self.guard(self.set_stage(&mut tally, run, &before, ("scheduled", to)))?;
         }
+        self.guard(tally.write(self.connection()))?;
         Ok(more)
     }
 
@@ -189,7 +199,7 @@ impl Pass<'_> {
                     heir = self.heir(HEIR, lock)?;
                 }
                 if let Some((run, _)) = heir {
-                    self.set_stage(run, "locked", "ready")?;
+                    self.change_stage(run, "locked", "ready")?;
                 }
             }
             let looked_at = self
@@ -238,21 +248,41 @@ impl Pass<'_> {
         if !is_ready || !is_shut {
             return Ok(false);
         }
-        self.set_stage(run, "ready", "locked")?;
+        self.change_stage(run, "ready", "locked")?;
         Ok(true)
     }
 
     /// Sends a run that was ready back: it is not due after all, because the clock was set back.
     pub fn demote(&self, run: RunId) -> Result<(), StoreError> {
-        self.set_stage(run, "ready", "scheduled")
+        self.change_stage(run, "ready", "scheduled")
     }
 
-    fn set_stage(&self, run: RunId, from: &str, to: &str) -> Result<(), StoreError> {
-        let set = self
+    /// As [`Pass::set_stage`], for a run of which nothing is known yet.
+    fn change_stage(&self, run: RunId, from: &str, to: &str) -> Result<(), StoreError> {
+        let Some(before) = self.guard(Standing::of(self.connection(), run))? else {
+            return Ok(());
+        };
+        let mut tally = Tally::default();
+        self.guard(self.set_stage(&mut tally, run, &before, (from, to)))?;
+        self.guard(tally.write(self.connection()))
+    }
+
+    /// Moves a run that stands so to another stage, if it is in stage `from`.
+    fn set_stage(
+        &self,
+        tally: &mut Tally,
+        run: RunId,
+        before: &Standing,
+        (from, to): (&str, &str),
+    ) -> rusqlite::Result<()> {
+        let changed = self
             .connection()
-            .prepare_cached("UPDATE run SET stage = ?1 WHERE id = ?2 AND stage = ?3")
-            .and_then(|mut update| update.execute(params![to, run.0, from]));
-        self.guard(set).map(drop)
+            .prepare_cached("UPDATE run SET stage = ?1 WHERE id = ?2 AND stage = ?3")?
+            .execute(params![to, run.0, from])?;
+        if changed == 1 {
+            tally.moved(before, &before.moved(Place::of_stage(to)));
+        }
+        Ok(())
     }
 }
 

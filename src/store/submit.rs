@@ -16,6 +16,7 @@ use super::history::{Line, append};
 use super::open::Store;
 use super::pass::Pass;
 use super::read::Reader;
+use super::tally::{Place, Standing, Tally};
 
 /// What became of a run that was to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ impl Store {
                 stdin: None,
                 pool: None,
                 newest: None,
+                tally: Tally::default(),
             };
             let filled = match fill(&mut submission)? {
                 Ok(filled) => filled,
@@ -91,6 +93,7 @@ pub struct Submission<'s> {
     /// A pool that is there.
     pool: Option<String>,
     newest: Option<RunId>,
+    tally: Tally,
 }
 
 /// Content that was used last, and may be used again: it is looked up and digested once.
@@ -139,6 +142,7 @@ impl Submission<'_> {
                 now: self.now,
                 parent: None,
             },
+            &mut self.tally,
         );
         let id = pass.guard(inserted)?;
         self.newest = Some(id);
@@ -153,6 +157,7 @@ impl Submission<'_> {
         let pass = self.pass;
         pass.guard(count_refs(pass.connection(), self.environment))?;
         pass.guard(count_refs(pass.connection(), self.stdin))?;
+        pass.guard(self.tally.write(pass.connection()))?;
         let reached = failpoint::reach("submit_before_commit");
         reached.map_err(|error| StoreError::from_io(pass.path(), error))?;
         if failpoint::has_bug("ack_before_commit") {
@@ -221,7 +226,12 @@ pub(super) struct NewRun<'a> {
     pub(super) parent: Option<Parent>,
 }
 
-pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Result<RunId> {
+/// Inserts a run; `tally` is to be written afterwards.
+pub(super) fn insert(
+    connection: &Connection,
+    new: &NewRun<'_>,
+    tally: &mut Tally,
+) -> rusqlite::Result<RunId> {
     let spec = new.spec;
     let (due, delay_ms) = match spec.start {
         Start::Now => (new.now, Some(0)),
@@ -231,6 +241,11 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
     let held = new.parent.as_ref().is_some_and(|parent| parent.open);
     let due = (!held).then_some(due);
     let deadline = spec.policy.deadline.map(|limit| new.now.plus(limit));
+    let (stage, place) = match due {
+        None => (None, Place::Held),
+        Some(due) if due <= new.now && spec.lock.is_none() => (Some("ready"), Place::Ready),
+        Some(_) => (Some("scheduled"), Place::Scheduled),
+    };
     let policy = serde_json::to_string(&spec.policy)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     connection
@@ -238,9 +253,7 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
             "INSERT INTO run (state, due_at, delay_ms, created_at, seed, policy, command, cwd, \
              umask, environment_id, stdin_id, name, on_complete, parent_id, parent_result, \
              deadline_at, key, priority, pool, lock, stage) VALUES ('waiting', ?1, ?2, ?3, ?4, ?5, \
-             ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-             CASE WHEN ?1 IS NULL THEN NULL WHEN ?1 <= ?3 AND ?19 IS NULL THEN 'ready' \
-             ELSE 'scheduled' END)",
+             ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
         )?
         .execute(params![
             due.map(Timestamp::millis),
@@ -262,7 +275,13 @@ pub(super) fn insert(connection: &Connection, new: &NewRun<'_>) -> rusqlite::Res
             spec.priority,
             spec.pool,
             spec.lock,
+            stage,
         ])?;
+    tally.add(&Standing {
+        pool: spec.pool.clone(),
+        lock: spec.lock.clone(),
+        place,
+    });
     let id = RunId(connection.last_insert_rowid());
     let line = Line {
         due,

@@ -1,6 +1,6 @@
 //! `status` of many ids: in the order asked, and not a sync of the disk for each.
 
-use crate::support::Home;
+use crate::support::{Home, recount};
 
 use super::{database, store_copies};
 
@@ -10,9 +10,9 @@ fn status_of_hundreds_shows_each_in_the_order_asked_and_syncs_seldom() {
     store_copies(&home, 250, &["--", "true"]);
     let sql = "UPDATE run SET state = 'succeeded', finished_at = created_at, due_at = NULL, \
                delay_ms = NULL, stage = NULL WHERE id > 1";
-    database(&home)
-        .execute(sql, [])
-        .expect("runs can be changed");
+    let database = database(&home);
+    database.execute(sql, []).expect("runs can be changed");
+    recount(&database);
     let ids: Vec<String> = (1..=252).rev().map(|id| id.to_string()).collect();
     let json = home.retrier(
         ["status", "--json"]

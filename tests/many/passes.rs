@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::crash::tools::{LONG, is_stopped, wait_until_no_command};
-use crate::support::{Home, Need, skip, wait_until};
+use crate::support::{Home, Need, recount, skip, wait_until};
 
 use super::{counts, database, quietly, set_pool, states, store_copies};
 
@@ -86,9 +86,9 @@ fn what_is_retried_meanwhile_takes_the_turn_of_no_other() {
     store_copies(&home, 1500, &LATER);
     let failed = "UPDATE run SET state = 'failed', reason = 'exhausted', finished_at = 1, stage = NULL, \
                   due_at = NULL, delay_ms = NULL WHERE id > 600 AND id <= 1100";
-    database(&home)
-        .execute(failed, [])
-        .expect("runs can be failed");
+    let database = database(&home);
+    database.execute(failed, []).expect("runs can be failed");
+    recount(&database);
     let done = stopped_at("cancel_looked", &home, |_| {
         let retry = ["retry", "--all-failed", "--delay", "1h"];
         home.retrier(retry).output().ok();

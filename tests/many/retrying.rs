@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::crash::tools::{LONG, is_stopped};
-use crate::support::{Home, wait_until};
+use crate::support::{Home, recount, wait_until};
 
 use super::store_copies;
 use super::{counts, database, delete_pool, dry, numbers, quietly, rows, set_pool, states};
@@ -13,9 +13,9 @@ fn fail_all(home: &Home) {
     let sql = "UPDATE run SET state = 'failed', reason = 'exhausted', error = 'exit 1', \
                finished_at = created_at, due_at = NULL, delay_ms = NULL, stage = NULL \
                WHERE state = 'waiting'";
-    database(home)
-        .execute(sql, [])
-        .expect("runs can be changed");
+    let database = database(home);
+    database.execute(sql, []).expect("runs can be changed");
+    recount(&database);
 }
 
 #[test]

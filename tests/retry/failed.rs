@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::crash::tools::{LONG, closed, is_stopped, numbers, wait_until_state};
-use crate::support::{Home, wait_until};
+use crate::support::{Home, recount, wait_until};
 
 use super::{failed, retry};
 
@@ -28,6 +28,7 @@ fn store_failed(home: &Home, count: i64, command: &str) {
     assert_eq!(copied.expect("a run can be copied") as i64, count - 1);
     all.execute("UPDATE content SET refs = ?1", [count])
         .expect("its environment is counted");
+    recount(&all);
     all.commit().expect("it is stored");
 }
 
@@ -102,6 +103,7 @@ fn a_name_limits_it_and_hooks_are_skipped() {
     let database = rusqlite::Connection::open(home.db()).expect("it is there");
     let sql = "UPDATE run SET state = 'failed', reason = 'exhausted' WHERE id = ?1";
     database.execute(sql, [hook]).expect("it can be changed");
+    recount(&database);
     home.retrier(["retry", "--all-failed", "--name", "nightly"])
         .output()
         .ok();

@@ -132,10 +132,10 @@ fn count(home: &Home, sql: &str) -> i64 {
 fn a_run_that_is_sent_to_another_pool_is_counted_there() {
     let home = Home::new();
     set_pool(&home, &Pool::new("mail", 1));
-    store(&home, &["--delay", "1h", "--", "true"]);
-    let database = Connection::open(home.db()).expect("it is there");
-    let sent = database.execute("UPDATE run SET pool = 'mail'", []);
-    assert_eq!(sent.expect("it can be written"), 1);
+    let _daemon = home.daemon();
+    let line = r#"echo '{"retry_in":"1h","pool":"mail"}' >"$RETRIER_DECISION"; exit 1"#;
+    store(&home, &["--shell", line]);
+    wait_until_state(&home, 1, "scheduled");
     assert_gauges(&home);
     assert_eq!(stats(&home, &["--pool", "default"])["pending"], 0);
     assert_eq!(stats(&home, &["--pool", "mail"])["scheduled"], 1);

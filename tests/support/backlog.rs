@@ -4,7 +4,6 @@
 
 use retrier::clock;
 use retrier::model::{Policy, Timestamp};
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, named_params};
 
 /// How much is stored.
@@ -73,16 +72,12 @@ impl Backlog {
         };
         run("BEGIN IMMEDIATE");
         run(POOLS);
-        // A trigger a row would take longer than all else; what they keep is counted below.
-        let counting = |on| db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, on);
-        counting(false).expect("triggers can be turned off");
         for sql in [CONTENT, FINISHED, BACKING_OFF, BEHIND_LOCK, READY] {
             run(sql);
         }
         for sql in [ATTEMPTS, STORED, STARTED, ENDED, STANDING, DONE, SUM] {
             run(sql);
         }
-        counting(true).expect("triggers can be turned on");
         run("COMMIT");
         db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
             .expect("the log can be emptied");

@@ -38,7 +38,7 @@ pub use clock::FakeClock;
 pub use daemon::Daemon;
 pub use desk::Desk;
 pub use disk::Disk;
-pub use gauge::{assert_gauges, gauge_faults};
+pub use gauge::{assert_gauges, gauge_faults, recount};
 pub use generated::assert_generated;
 pub use home::Home;
 pub use http::HttpServer;

@@ -1,0 +1,239 @@
+//! How many runs of each pool stand where, counted as they move, so that nobody has to count: see the
+//! table `gauge`. Whoever writes where a run stands tells a [`Tally`] of it and writes that down with
+//! the same transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::model::{RunId, State, pool};
+
+/// The row of all pools but that of the hooks.
+pub(super) const ALL: &str = "";
+
+/// Where a run stands, as far as others of its pool or its lock are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Held,
+    Scheduled,
+    Locked,
+    Ready,
+    Running,
+    /// Canceled, and an attempt is still being ended.
+    Closing,
+    /// Nowhere any more, or not yet.
+    Out,
+}
+
+/// What of a run counts for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) pool: String,
+    pub(super) lock: Option<String>,
+    pub(super) place: Place,
+}
+
+/// What has changed in a pool, in the order of the columns of `gauge`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Change([i64; 11]);
+
+/// The columns of [`Change`] behind those of the places.
+const EXECUTIONS: usize = 6;
+const FAILURES: usize = 7;
+const SUCCEEDED: usize = 8;
+const FAILED: usize = 9;
+const CANCELED: usize = 10;
+
+/// What has changed and is not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    changes: BTreeMap<String, Change>,
+    /// Pools in which a run has become ready.
+    wanted: BTreeSet<String>,
+    /// Locks that may go to another run.
+    open: BTreeSet<String>,
+}
+
+const STANDING: &str = "SELECT state, stage, open_attempt IS NOT NULL, pool, lock FROM run \
+     WHERE id = ?1";
+
+const COUNT: &str = "UPDATE gauge SET held = held + ?2, scheduled = scheduled + ?3, \
+     locked = locked + ?4, ready = ready + ?5, running = running + ?6, closing = closing + ?7, \
+     executions = executions + ?8, failures = failures + ?9, succeeded = succeeded + ?10, \
+     failed = failed + ?11, canceled = canceled + ?12 WHERE pool = ?1";
+
+impl Place {
+    /// The place that a stage means.
+    pub(super) fn of_stage(stage: &str) -> Self {
+        match stage {
+            "scheduled" => Self::Scheduled,
+            "locked" => Self::Locked,
+            _ => Self::Ready,
+        }
+    }
+
+    /// Its column in a [`Change`].
+    fn column(self) -> Option<usize> {
+        match self {
+            Self::Held => Some(0),
+            Self::Scheduled => Some(1),
+            Self::Locked => Some(2),
+            Self::Ready => Some(3),
+            Self::Running => Some(4),
+            Self::Closing => Some(5),
+            Self::Out => None,
+        }
+    }
+
+    /// Has a run with a lock that stands here that lock for itself?
+    fn has_lock(self) -> bool {
+        match self {
+            Self::Ready | Self::Running | Self::Closing => true,
+            Self::Held | Self::Scheduled | Self::Locked | Self::Out => false,
+        }
+    }
+}
+
+impl Standing {
+    /// That of run `id`, which is stored.
+    pub(super) fn of(connection: &Connection, id: RunId) -> rusqlite::Result<Option<Self>> {
+        let mut select = connection.prepare_cached(STANDING)?;
+        select.query_row([id.0], standing).optional()
+    }
+
+    /// The same in another place.
+    pub(super) fn moved(&self, place: Place) -> Self {
+        Self {
+            place,
+            ..self.clone()
+        }
+    }
+
+    /// The lock that it has for itself.
+    fn held_lock(&self) -> Option<&str> {
+        self.lock.as_deref().filter(|_| self.place.has_lock())
+    }
+}
+
+fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
+    let is_open: bool = row.get(2)?;
+    let stage = row.get_ref(1)?.as_str_or_null()?;
+    let place = match (row.get_ref(0)?.as_str()?, stage, is_open) {
+        ("waiting", Some(stage), _) => Place::of_stage(stage),
+        ("waiting", None, _) => Place::Held,
+        ("running", _, _) => Place::Running,
+        ("canceled", _, true) => Place::Closing,
+        _ => Place::Out,
+    };
+    Ok(Standing {
+        pool: row.get(3)?,
+        lock: row.get(4)?,
+        place,
+    })
+}
+
+impl Tally {
+    /// A run was stored and stands so.
+    pub(super) fn add(&mut self, after: &Standing) {
+        self.count(&after.pool, |change| change.step(after.place, 1));
+        self.note(None, after);
+    }
+
+    /// A run has moved from `before` to `after`.
+    pub(super) fn moved(&mut self, before: &Standing, after: &Standing) {
+        self.count(&before.pool, |change| change.step(before.place, -1));
+        self.count(&after.pool, |change| change.step(after.place, 1));
+        self.note(Some(before), after);
+    }
+
+    /// An attempt that was started in `pool` has ended, with this success.
+    pub(super) fn close(&mut self, pool: &str, success: Option<bool>) {
+        self.count(pool, |change| {
+            change.0[EXECUTIONS] += 1;
+            change.0[FAILURES] += i64::from(success == Some(false));
+        });
+    }
+
+    /// A run of `pool` has come to this state, if it is a final one.
+    pub(super) fn finish(&mut self, pool: &str, state: &State) {
+        let column = match state {
+            State::Succeeded => SUCCEEDED,
+            State::Failed { .. } => FAILED,
+            State::Canceled { .. } => CANCELED,
+            State::Waiting { .. } | State::Held | State::Running { .. } => return,
+        };
+        self.count(pool, |change| change.0[column] += 1);
+    }
+
+    /// Writes all of it.
+    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut all = Change::default();
+        for (name, change) in &self.changes {
+            if name != pool::HOOKS {
+                all.add(change);
+            }
+            change.write(connection, name)?;
+        }
+        all.write(connection, ALL)?;
+        for name in &self.wanted {
+            connection
+                .prepare_cached("INSERT OR IGNORE INTO open_pool (pool) VALUES (?1)")?
+                .execute([name])?;
+        }
+        for lock in &self.open {
+            connection
+                .prepare_cached("INSERT OR IGNORE INTO open_lock (lock) VALUES (?1)")?
+                .execute([lock])?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, pool: &str, change: impl FnOnce(&mut Change)) {
+        match self.changes.get_mut(pool) {
+            Some(known) => change(known),
+            None => change(self.changes.entry(pool.to_owned()).or_default()),
+        }
+    }
+
+    /// Has the pool looked at in which a run has become ready, and the lock that a run has let go of,
+    /// or wants.
+    fn note(&mut self, before: Option<&Standing>, after: &Standing) {
+        let was = before.map_or(Place::Out, |before| before.place);
+        if after.place == Place::Ready && was != Place::Ready && !self.wanted.contains(&after.pool)
+        {
+            self.wanted.insert(after.pool.clone());
+        }
+        if after.place == Place::Locked && was != Place::Locked {
+            self.open.extend(after.lock.clone());
+        }
+        let had = before.and_then(Standing::held_lock);
+        if had != after.held_lock() {
+            self.open.extend(had.map(str::to_owned));
+        }
+    }
+}
+
+impl Change {
+    fn step(&mut self, place: Place, by: i64) {
+        if let Some(column) = place.column() {
+            self.0[column] += by;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+
+    fn write(&self, connection: &Connection, pool: &str) -> rusqlite::Result<()> {
+        if *self == Self::default() {
+            return Ok(());
+        }
+        let [a, b, c, d, e, f, g, h, i, j, k] = self.0;
+        connection
+            .prepare_cached(COUNT)?
+            .execute(params![pool, a, b, c, d, e, f, g, h, i, j, k])
+            .map(drop)
+    }
+}

@@ -102,7 +102,7 @@ impl Pools {
         };
         self.heads.remove(&found.head);
         found.record.gate = gate;
-        // What the database's triggers have done to its gauge.
+        // As it stands in the database by now.
         let gauge = &mut found.record.gauge;
         gauge.ready = gauge.ready.saturating_sub(1);
         gauge.running += 1;

@@ -79,7 +79,7 @@ impl Shim {
 
     /// The next of its reports; `None` when there is none now, or none any more.
     pub fn receive(&self) -> io::Result<Option<Record>> {
-        match receive_message(&self.control, false) {
+        match receive_message(&self.control, &mut [0; record::SIZE_MAX], false) {
             Ok(bytes) => Ok(bytes.and_then(|bytes| record::decode(&bytes))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),

@@ -112,3 +112,22 @@ impl Order {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_arrives_as_it_was_sent_whatever_its_bytes() {
+        let any: Vec<u8> = (0..=255).chain(0..=255).collect();
+        let mut order = Order::deciding_in(std::path::Path::new("/decision"));
+        order.command = vec![any.clone(), Vec::new()];
+        order.environment = Environment(any.repeat(1000));
+        order.variables.push(b"A", &[0xff]);
+        order.stdin = Some(any);
+        let message = Message::Attempt(Box::new(order));
+        let bytes = message.encode().unwrap();
+        assert_eq!(Message::decode(&bytes).unwrap(), message);
+        assert!(Message::decode(&bytes[..bytes.len() - 1]).is_err());
+    }
+}

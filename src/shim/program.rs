@@ -12,9 +12,9 @@ use std::time::Duration;
 use crate::sys::command::Starter;
 use crate::sys::files::set_umask;
 use crate::sys::identity::SHIM_NAME;
-use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals, reset_inherited};
-use crate::sys::socket::{receive_message, send_message};
-use crate::sys::{failpoint, poll, process};
+use crate::sys::signal::{HeldSignals, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, reset_inherited};
+use crate::sys::socket::{receive_message, room, send_message};
+use crate::sys::{failpoint, process};
 
 use super::attempt::Attempt;
 use super::decider;
@@ -30,7 +30,9 @@ pub struct Shim {
     pub(super) daemon: Option<OwnedFd>,
     pub(super) starter: Starter,
     record: File,
-    signals: Signals,
+    signals: HeldSignals,
+    /// For messages from the daemon.
+    room: Vec<u8>,
     /// Why the attempt that it runs is to be ended, once somebody wants that.
     pub(super) called_off: Option<Cause>,
     /// Kept open for the whole life: the lock that says that this shim, or what its command left,
@@ -69,13 +71,14 @@ impl Shim {
         let lock = unsafe { process::adopt(lock)? };
         process::limit_open_files(Some(open_files))?;
         set_umask(0o077);
-        let signals = Signals::catch(&[SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])?;
         reset_inherited()?;
+        let signals = HeldSignals::catch(&[SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT])?;
         Ok(Self {
             daemon: Some(io::stdin().as_fd().try_clone_to_owned()?),
             record: File::from(io::stdout().as_fd().try_clone_to_owned()?),
             starter: Starter::new()?,
             signals,
+            room: room(),
             called_off: None,
             _lock: lock,
         })
@@ -120,16 +123,16 @@ impl Shim {
             return Ok(None);
         };
         loop {
-            let ready = poll::wait_readable(&[daemon.as_fd(), self.signals.as_fd()], None)?;
-            if ready[1] {
-                let asked = self.signals.take().iter().any(|number| *number != SIGCHLD);
-                while matches!(process::reap()?, process::Reaped::Child(..)) {}
-                if asked {
-                    return Ok(None);
-                }
+            let ready = self.signals.wait(&[daemon.as_fd()], None)?;
+            let came = self.signals.take();
+            if came.contains(&SIGCHLD) {
+                process::reap_all()?;
+            }
+            if came.iter().any(|number| *number != SIGCHLD) {
+                return Ok(None);
             }
             if ready[0] {
-                let bytes = receive_message(daemon, true)?;
+                let bytes = receive_message(daemon, &mut self.room, true)?;
                 return bytes.map(|bytes| Message::decode(&bytes)).transpose();
             }
         }
@@ -165,15 +168,13 @@ impl Shim {
         others: &[BorrowedFd<'_>],
         wait: Option<Duration>,
     ) -> io::Result<()> {
-        let mut fds = vec![self.signals.as_fd()];
-        fds.extend(self.daemon.as_ref().map(AsFd::as_fd));
-        let own = fds.len();
-        fds.extend(others);
-        let ready = poll::wait_readable(&fds, wait)?;
-        if ready[0] && self.signals.take().iter().any(|number| *number != SIGCHLD) {
+        let daemon = self.daemon.as_ref().map(AsFd::as_fd);
+        let fds: Vec<_> = daemon.into_iter().chain(others.iter().copied()).collect();
+        let ready = self.signals.wait(&fds, wait)?;
+        if self.signals.take().iter().any(|number| *number != SIGCHLD) {
             self.called_off.get_or_insert(Cause::Interrupted);
         }
-        if own == 2 && ready[1] {
+        if self.daemon.is_some() && ready[0] {
             self.listen()?;
         }
         Ok(())
@@ -183,7 +184,7 @@ impl Shim {
         let Some(daemon) = &self.daemon else {
             return Ok(());
         };
-        match receive_message(daemon, true)? {
+        match receive_message(daemon, &mut self.room, true)? {
             Some(bytes) => {
                 // An order would break the protocol, and what the daemon wants then is unknown.
                 if let Message::End(cause) = Message::decode(&bytes)? {

@@ -78,7 +78,7 @@ pub const VERSION: u32 = 1;
 const SIZE: usize = 1024;
 
 /// The size of one that does not fit into that, because much was said of the attempt.
-const SIZE_MAX: usize = 4096;
+pub const SIZE_MAX: usize = 4096;
 
 /// The size of a shim's file.
 pub const FILE_SIZE: i64 = SIZE_MAX as i64;
@@ -105,7 +105,8 @@ pub fn fitting(text: &str, max: usize) -> String {
 /// A stage as bytes, in one of two sizes. Errors: it does not fit, which the limits of all the texts
 /// in it rule out.
 pub fn encode(record: &Record) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(record)?;
+    let mut line = Vec::with_capacity(SIZE);
+    serde_json::to_writer(&mut line, record)?;
     let size = if line.len() < SIZE { SIZE } else { SIZE_MAX };
     if line.len() >= size {
         return Err(io::Error::other("a shim's record does not fit"));

@@ -5,8 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::SigSet;
+use nix::sys::time::TimeSpec;
 
 /// A set of descriptors, each with a token, of which some become readable or hang up.
 #[derive(Debug)]
@@ -58,17 +60,32 @@ const ROUND_UP: Duration = Duration::from_micros(999);
 /// Waits until one of `fds` is readable or hung up, for at most `timeout` (`None`: no limit). Says
 /// for each whether it is; all `false` after the timeout or when a signal came.
 pub fn wait_readable(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
-    let mut polled: Vec<PollFd<'_>> = fds
-        .iter()
-        .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
-        .collect();
+    let mut polled = polled(fds);
     let timeout = timeout.map_or(Ok(PollTimeout::NONE), |limit| {
         PollTimeout::try_from(limit.min(DAY) + ROUND_UP)
     });
     let timeout = timeout.map_err(|_| io::ErrorKind::InvalidInput)?;
-    match nix::poll::poll(&mut polled, timeout) {
+    let answer = poll(&mut polled, timeout);
+    ready(&polled, answer)
+}
+
+/// [`wait_readable`] with no signal blocked as long as it waits.
+pub fn wait_unblocked(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
+    let mut polled = polled(fds);
+    let timeout = timeout.map(|limit| TimeSpec::from_duration(limit.min(DAY)));
+    let answer = ppoll(&mut polled, timeout, Some(SigSet::empty()));
+    ready(&polled, answer)
+}
+
+fn polled<'a>(fds: &[BorrowedFd<'a>]) -> Vec<PollFd<'a>> {
+    let all = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN));
+    all.collect()
+}
+
+fn ready(polled: &[PollFd<'_>], answer: Result<i32, Errno>) -> io::Result<Vec<bool>> {
+    match answer {
         Ok(_) => Ok(polled.iter().map(|fd| fd.any().unwrap_or(true)).collect()),
-        Err(Errno::EINTR) => Ok(vec![false; fds.len()]),
+        Err(Errno::EINTR) => Ok(vec![false; polled.len()]),
         Err(errno) => Err(errno.into()),
     }
 }

@@ -8,9 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
+
+use super::poll::wait_unblocked;
 
 pub use nix::libc::{
     SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
@@ -44,9 +47,7 @@ impl Signals {
         let mut bytes = [0; 64];
         // Emptied before the flags are read: a signal in between wakes once more, never less.
         while matches!((&self.wake).read(&mut bytes), Ok(count) if count > 0) {}
-        let set = |flag: &AtomicBool| flag.swap(false, Ordering::SeqCst);
-        let came = self.flags.iter().filter(|(_, flag)| set(flag));
-        came.map(|(number, _)| *number).collect()
+        take(&self.flags)
     }
 }
 
@@ -54,6 +55,53 @@ impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
+}
+
+/// Signals that come only while somebody waits for them: they are blocked in between, so that who
+/// looks and then waits misses none, and no pipe has to be written and read for each. What this process
+/// starts must be started with nothing blocked.
+#[derive(Debug)]
+pub struct HeldSignals {
+    flags: Vec<(i32, Arc<AtomicBool>)>,
+}
+
+impl HeldSignals {
+    /// Catches `numbers` from now on, until the process ends, which has one thread and blocks no
+    /// other signal. Errors: see sigaction(2).
+    pub fn catch(numbers: &[i32]) -> io::Result<Self> {
+        let mut flags = Vec::new();
+        for number in numbers {
+            let held = SigSet::from(Signal::try_from(*number)?);
+            sigprocmask(SigmaskHow::SIG_BLOCK, Some(&held), None)?;
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(*number, Arc::clone(&flag))?;
+            flags.push((*number, flag));
+        }
+        Ok(Self { flags })
+    }
+
+    /// Waits until one of `fds` is readable or hung up, or a signal comes, for at most `timeout`
+    /// (`None`: no limit). Says for each whether it is. All signals that were sent before have come
+    /// when it returns.
+    pub fn wait(&self, fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
+        let ready = wait_unblocked(fds, timeout)?;
+        if ready.contains(&true) {
+            // The kernel lets signals in only when there is nothing else to tell.
+            wait_unblocked(&[], Some(Duration::ZERO))?;
+        }
+        Ok(ready)
+    }
+
+    /// The numbers that came since the last call, each once.
+    pub fn take(&self) -> Vec<i32> {
+        take(&self.flags)
+    }
+}
+
+fn take(flags: &[(i32, Arc<AtomicBool>)]) -> Vec<i32> {
+    let set = |flag: &AtomicBool| flag.swap(false, Ordering::SeqCst);
+    let came = flags.iter().filter(|(_, flag)| set(flag));
+    came.map(|(number, _)| *number).collect()
 }
 
 /// Undoes what a parent did to signals: nothing is blocked, and nothing is ignored but SIGPIPE,
@@ -142,7 +190,34 @@ pub fn number(name: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::raise;
+
     use super::*;
+    use crate::sys::socket::{message_pair, send_message};
+
+    /// It is caught for this thread alone, to which `raise` sends.
+    #[test]
+    fn a_held_signal_comes_with_the_next_wait_also_beside_something_to_read() {
+        let signals = HeldSignals::catch(&[SIGUSR1, SIGUSR2]).unwrap();
+        let look = |fds: &[BorrowedFd<'_>]| signals.wait(fds, Some(Duration::ZERO)).unwrap();
+        let (left, right) = message_pair().unwrap();
+        assert_eq!(look(&[right.as_fd()]), [false]);
+        raise(Signal::SIGUSR1).unwrap();
+        assert!(signals.take().is_empty(), "nobody has waited");
+        assert_eq!(look(&[right.as_fd()]), [false]);
+        assert_eq!(signals.take(), [SIGUSR1]);
+        assert!(signals.take().is_empty());
+        send_message(&left, b"x").unwrap();
+        raise(Signal::SIGUSR2).unwrap();
+        raise(Signal::SIGUSR1).unwrap();
+        assert_eq!(look(&[right.as_fd()]), [true]);
+        assert_eq!(signals.take(), [SIGUSR1, SIGUSR2]);
+        // It ends a wait that has no limit.
+        raise(Signal::SIGUSR2).unwrap();
+        let (_left, silent) = message_pair().unwrap();
+        assert_eq!(signals.wait(&[silent.as_fd()], None).unwrap(), [false]);
+        assert_eq!(signals.take(), [SIGUSR2]);
+    }
 
     #[test]
     fn every_name_leads_back_to_its_number() {

@@ -1,5 +1,6 @@
 //! Unix sockets: the doorbell, and the pair between a daemon and a shim.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -89,19 +90,31 @@ pub fn send_message(socket: impl AsFd, message: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Receives one message. `Ok(None)`: the other end is closed. Errors: `WouldBlock` when there is
-/// none and `wait` is false.
-pub fn receive_message(socket: impl AsFd, wait: bool) -> io::Result<Option<Vec<u8>>> {
-    let mut inline = vec![0; INLINE_MAX];
+/// Room for any message. It is kept between messages, because emptying it takes longer than receiving
+/// one; the allocator maps a piece of this size for itself, so that only what messages fill is memory.
+pub fn room() -> Vec<u8> {
+    vec![0; 4 * INLINE_MAX]
+}
+
+/// Receives one message into `room`. `Ok(None)`: the other end is closed. Errors: `WouldBlock` when
+/// there is none and `wait` is false; `InvalidData` when it has no room.
+pub fn receive_message(
+    socket: impl AsFd,
+    room: &mut [u8],
+    wait: bool,
+) -> io::Result<Option<Cow<'_, [u8]>>> {
     let mut control = nix::cmsg_space!([RawFd; 1]);
     let mut flags = MsgFlags::MSG_CMSG_CLOEXEC;
     if !wait {
         flags |= MsgFlags::MSG_DONTWAIT;
     }
-    let mut buffers = [IoSliceMut::new(&mut inline)];
+    let mut buffers = [IoSliceMut::new(room)];
     let fd = socket.as_fd().as_raw_fd();
     let (count, memory) = loop {
         match recvmsg::<()>(fd, &mut buffers, Some(&mut control), flags) {
+            Ok(received) if received.flags.contains(MsgFlags::MSG_TRUNC) => {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             Ok(received) => break (received.bytes, passed_file(received.cmsgs()?)),
             Err(Errno::EINTR) => {}
             // The other end died with a message of ours unread.
@@ -112,10 +125,9 @@ pub fn receive_message(socket: impl AsFd, wait: bool) -> io::Result<Option<Vec<u
     if let Some(mut memory) = memory {
         let mut message = Vec::new();
         memory.read_to_end(&mut message)?;
-        return Ok(Some(message));
+        return Ok(Some(Cow::Owned(message)));
     }
-    inline.truncate(count);
-    Ok((count > 0).then_some(inline))
+    Ok((count > 0).then_some(Cow::Borrowed(&room[..count])))
 }
 
 fn passed_file(control: impl Iterator<Item = ControlMessageOwned>) -> Option<File> {
@@ -139,15 +151,30 @@ mod tests {
     #[test]
     fn a_message_of_any_size_arrives_whole_and_the_end_is_seen() {
         let (left, right) = message_pair().unwrap();
+        let mut room = room();
         for size in [1, INLINE_MAX, INLINE_MAX + 1, 3_000_000] {
             let message = vec![b'x'; size];
             send_message(&left, &message).unwrap();
-            assert_eq!(receive_message(&right, true).unwrap(), Some(message));
+            let received = receive_message(&right, &mut room, true).unwrap();
+            assert_eq!(received.as_deref(), Some(&message[..]));
         }
-        let error = receive_message(&right, false).unwrap_err();
+        let error = receive_message(&right, &mut room, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         drop(left);
-        assert_eq!(receive_message(&right, true).unwrap(), None);
+        assert_eq!(receive_message(&right, &mut room, true).unwrap(), None);
         assert!(send_message(&right, b"x").is_err());
+    }
+
+    #[test]
+    fn a_message_that_has_no_room_is_never_cut() {
+        let (left, right) = message_pair().unwrap();
+        send_message(&left, b"two").unwrap();
+        send_message(&left, b"one").unwrap();
+        let mut room = [0; 2];
+        let error = receive_message(&right, &mut room, true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let mut room = [0; 3];
+        let next = receive_message(&right, &mut room, true).unwrap();
+        assert_eq!(next.as_deref(), Some(&b"one"[..]));
     }
 }

@@ -37,6 +37,37 @@ fn memory_kb(process: &Process, field: &str) -> u64 {
     number.expect("a field of kilobytes")
 }
 
+/// What a process has written to outside of the files it has mapped and of its stack, in kB.
+fn own_kb(process: &Process) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{}/smaps", process.pid));
+    let mut is_own = false;
+    let mut all = 0;
+    for line in maps.expect("the process is still there").lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words[0] == "Anonymous:" {
+            all += u64::from(is_own) * words[1].parse::<u64>().expect("kilobytes");
+        } else if !words[0].ends_with(':') {
+            // A mapping: addresses, mode, offset, device, inode and what it is of.
+            is_own = words.get(5).is_none_or(|of| *of == "[heap]");
+        }
+    }
+    all
+}
+
+/// Every slot has a shim, and one that waits would keep the room for the longest message.
+#[test]
+fn a_shim_that_waits_keeps_little_memory() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    for _ in 0..5 {
+        assert_eq!(home.wait(home.run(["--", "echo", "text"])), 0);
+    }
+    let processes = home.processes();
+    let shim = processes.iter().find(|process| process.is_shim());
+    let kept = own_kb(shim.expect("one is kept warm"));
+    assert!(kept <= 100, "{kept} kB");
+}
+
 #[test]
 fn a_transfer_that_fails_twice_prints_the_body_alone() {
     if skip(Need::Curl) {

@@ -83,6 +83,7 @@ impl<'a> Attempt<'a> {
                 return Ok(self.ending(Outcome::Spawn { code, error }, None, false));
             }
             Err(Unstarted::Ours(error)) => {
+                // Before the report: the number of this attempt is free after it.
                 remove_empty_output(self.order);
                 let error = error_text(&error.to_string());
                 return Ok(Stage::NotStarted { error });
@@ -235,17 +236,12 @@ impl<'a> Attempt<'a> {
     }
 
     fn ending(&self, outcome: Outcome, pid: Option<i32>, leftover: bool) -> Stage {
-        let stdout_len = size(&self.order.stdout);
-        if !leftover {
-            // Nobody can write to them any more.
-            remove_empty_output(self.order);
-        }
         Stage::Ended(Ending {
             pid,
             started_at: self.started_at,
             ended_at: self.exit.map_or_else(clock::now_rounded_up, |(_, at)| at),
             outcome,
-            stdout_len,
+            stdout_len: size(&self.order.stdout),
             leftover,
             testimony: self.said.clone().unwrap_or_default(),
         })

@@ -24,7 +24,7 @@ use crate::sys::process::{self, Exit, Reaped};
 use crate::sys::spawn::bytes_path;
 use crate::sys::{failpoint, signal};
 
-use super::attempt::{left, remove_empty_output, services_alone};
+use super::attempt::{left, services_alone};
 use super::deadline::Deadline;
 use super::decision::{SIZE_MAX, parse};
 use super::order::{Cause, Decider, Order};
@@ -137,18 +137,16 @@ fn answer(
     ending: &mut Ending,
 ) -> io::Result<Result<Vec<u8>, Silence>> {
     failpoint::reach("shim_deciding")?;
-    let answer = match Inquiry::start(&mut shim.starter, order, decider, ending) {
-        Ok(inquiry) => {
-            let (answer, leftover) = inquiry.run(shim)?;
-            ending.leftover |= leftover;
-            answer
-        }
-        Err(error) => Err(Silence::NotStarted(error)),
-    };
-    if !ending.leftover {
-        remove_empty_output(order);
-    }
-    Ok(answer)
+    Ok(
+        match Inquiry::start(&mut shim.starter, order, decider, ending) {
+            Ok(inquiry) => {
+                let (answer, leftover) = inquiry.run(shim)?;
+                ending.leftover |= leftover;
+                answer
+            }
+            Err(error) => Err(Silence::NotStarted(error)),
+        },
+    )
 }
 
 /// A decider on its way.

@@ -16,7 +16,7 @@ use crate::sys::signal::{HeldSignals, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM,
 use crate::sys::socket::{receive_message, room, send_message};
 use crate::sys::{failpoint, process};
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, remove_empty_output};
 use super::decider;
 use super::order::{Cause, Message, Order};
 use super::record::{self, Record, Stage, VERSION};
@@ -154,10 +154,18 @@ impl Shim {
             Stage::Ended(ending) => Stage::Ended(decider::ask(self, order, ending)?),
             other => other,
         };
-        let alone = !matches!(&ending, Stage::Ended(ending) if ending.leftover);
+        let leftover = match &ending {
+            Stage::Ended(ending) => Some(ending.leftover),
+            _ => None,
+        };
         self.tell(order, ending, true)?;
         failpoint::reach("shim_reported")?;
-        Ok(alone)
+        if leftover == Some(false) {
+            // Nobody can write to them any more, and no other attempt ever has their names. Its
+            // daemon settles it meanwhile: an empty file says the same as none.
+            remove_empty_output(order);
+        }
+        Ok(leftover != Some(true))
     }
 
     /// Waits for at most `wait` until a child has ended, or until somebody wants the attempt to be

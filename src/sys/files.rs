@@ -1,6 +1,6 @@
 //! Files and folders that are nobody else's: 0600 and 0700 from the first byte.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -112,14 +112,14 @@ pub fn make_private_dirs(path: &Path) -> io::Result<()> {
 pub fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    with_private_mode(&options, path)
+    Ok(with_private_mode(&options, path)?.0)
 }
 
 /// Opens `path` for reading and writing, creating it with mode 0600; never through a link.
 pub fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    with_private_mode(&options, path)
+    Ok(with_private_mode(&options, path)?.0)
 }
 
 /// Opens `path` for appending, creating it with mode 0600; never through a link. With `empty`,
@@ -127,24 +127,26 @@ pub fn open_private(path: &Path) -> io::Result<File> {
 pub fn append_private(path: &Path, empty: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
-    let file = with_private_mode(&options, path)?;
-    if empty && file.metadata()?.len() > 0 {
+    let (file, found) = with_private_mode(&options, path)?;
+    if empty && found.len() > 0 {
         file.set_len(0)?;
     }
     Ok(file)
 }
 
-fn with_private_mode(options: &OpenOptions, path: &Path) -> io::Result<File> {
+/// The file, and what it was when it was opened.
+fn with_private_mode(options: &OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
     let mut options = options.clone();
     let file = options
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
+    let found = file.metadata()?;
     // A umask can only have taken bits away; the owner must be able to open it again.
-    if file.metadata()?.mode() & 0o600 != 0o600 {
+    if found.mode() & 0o600 != 0o600 {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
     }
-    Ok(file)
+    Ok((file, found))
 }
 
 /// Opens the regular file at `path` itself for reading. What stands there may be anything that a

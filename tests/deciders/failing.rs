@@ -179,7 +179,9 @@ fn a_daemon_that_it_has_started_lives_on() {
     let next = home.run(["--", "true"]);
     assert_eq!(home.wait(next), 0);
     let output = home.path(format!("retrier.db.d/logs/0/{next}.1.out"));
-    assert!(!output.exists(), "kept for somebody who may write to it");
+    wait_until("nobody may write to it, so it is removed", LONG, || {
+        !output.exists()
+    });
     assert_eq!(other.state(1), "running");
     other.retrier(["cancel", "1"]).output().ok();
 }

@@ -83,7 +83,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
     if reads {
         crate::sys::signal::die_of_broken_pipe();
     }
-    let client = || Client::new(cli.db.as_deref());
+    let client = || Client::new(cli.common.db.as_deref());
     match &cli.verb {
         Verb::Run(args) => run::run(client, args),
         Verb::Wait(args) => wait::wait(&client()?, args),

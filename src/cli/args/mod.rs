@@ -10,6 +10,7 @@ mod look;
 mod named;
 mod policy;
 mod pool;
+mod quick;
 mod run;
 mod stats;
 mod values;
@@ -17,7 +18,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
 pub use batch::LineParser;
@@ -44,6 +45,18 @@ pub use stats::StatsArgs;
                   4 the run's state forbids it.\n\n`retrier help VERB` tells more of a verb."
 )]
 pub struct Cli {
+    /// What comes with every verb.
+    #[command(flatten)]
+    pub common: CommonArgs,
+
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What comes with every verb.
+#[derive(Debug, Args)]
+pub struct CommonArgs {
     /// The database; everything else lives beside it in FILE.d
     ///
     /// Default: $XDG_STATE_HOME/retrier/retrier.db, or ~/.local/state/retrier/retrier.db.
@@ -55,10 +68,6 @@ pub struct Cli {
         hide_env_values = true
     )]
     pub db: Option<PathBuf>,
-
-    /// What to do
-    #[command(subcommand)]
-    pub verb: Verb,
 }
 
 /// The verbs. What each is for stands at its options, where clap takes it from.
@@ -94,6 +103,9 @@ pub fn command() -> Command {
 /// Parses `arguments`, the program's own name first. Errors: wrong usage; or that help was asked
 /// for, which is printed the same way.
 pub fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    if let Some(parsed) = quick::parse(&arguments) {
+        return parsed;
+    }
     let matches = command().try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
 }

@@ -4,6 +4,7 @@
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 
 use clap::error::ErrorKind;
@@ -13,10 +14,13 @@ use crate::cli::failure::{Failure, code};
 
 use super::policy::PolicyArgs;
 
+/// How the variables begin.
+const PREFIX: &str = "RETRIER_DEFAULT_";
+
 /// The variable that holds the default of an option.
 fn variable(option: &Arg) -> Option<String> {
     let name = option.get_long()?.replace('-', "_").to_uppercase();
-    Some(format!("RETRIER_DEFAULT_{name}"))
+    Some(format!("{PREFIX}{name}"))
 }
 
 /// The options of a policy alone.
@@ -59,8 +63,12 @@ pub fn layer() -> Result<PolicyArgs, Failure> {
 }
 
 fn read() -> Result<PolicyArgs, Failure> {
-    let options = options();
     let mut layer = PolicyArgs::default();
+    // Before all options are described.
+    if !env::vars_os().any(|(name, _)| name.as_bytes().starts_with(PREFIX.as_bytes())) {
+        return Ok(layer);
+    }
+    let options = options();
     let mut given: Vec<(&Arg, String)> = Vec::new();
     for option in options.get_arguments() {
         let Some(name) = variable(option) else {

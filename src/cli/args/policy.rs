@@ -300,7 +300,7 @@ impl RuleArgs {
     /// Each pattern for itself was taken, but they are looked for together.
     fn check_patterns(&self) -> Result<(), Failure> {
         for (option, texts) in [("--retry-if", &self.retry_if), ("--stop-if", &self.stop_if)] {
-            if text::patterns(texts).is_err() {
+            if !texts.is_empty() && text::patterns(texts).is_err() {
                 let message = format!("the patterns of {option} take too much memory together");
                 return Err(Failure::new(code::USAGE, message));
             }

@@ -57,9 +57,14 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "retrier: {text}");
 }
 
+/// Is a person looking at the notes?
+pub fn is_noted_at_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Prints a note when a person is looking.
 pub fn note_to_terminal(text: &str) {
-    if io::stderr().is_terminal() {
+    if is_noted_at_terminal() {
         note(text);
     }
 }

@@ -44,15 +44,14 @@ pub fn defaults(read: Option<Reader<'_>>, name: &str) -> anyhow::Result<PolicyAr
             _ => Err(StoreError::no_pool_yet(name).into()),
         };
     };
-    let Some(record) = read.pool(name)? else {
+    let Some(stored) = read.pool_options(name)? else {
         return Err(read.no_pool(name)?.into());
     };
-    Ok(options(&record)?)
+    Ok(options(name, &stored)?)
 }
 
-fn options(record: &PoolRecord) -> Result<PolicyArgs, Failure> {
-    PolicyArgs::of_stored(&record.options).map_err(|error| {
-        let name = &record.pool.name;
+fn options(name: &str, stored: &str) -> Result<PolicyArgs, Failure> {
+    PolicyArgs::of_stored(stored).map_err(|error| {
         let error = out::escape_text(&error);
         let message = format!("the retry options of pool {name} cannot be read: {error}");
         let hint = format!(
@@ -108,7 +107,7 @@ fn settings(found: Option<&PoolRecord>, args: &SetArgs) -> Result<(Pool, String)
         return Ok((pool, stored.to_owned()));
     }
     let before = match found.filter(|_| !args.no_defaults) {
-        Some(record) => options(record)?,
+        Some(record) => options(&args.name, &record.options)?,
         None => PolicyArgs::default(),
     };
     let options = args.retries.clone().or(before);

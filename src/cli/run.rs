@@ -80,7 +80,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     };
     let told = out::line(&text);
     serve(client, args, rung, &format!("run {id} is"));
-    if is_new && !args.quiet {
+    if is_new && !args.quiet && out::is_noted_at_terminal() {
         note_of_pool(&store, id, &spec.pool);
     }
     // Whoever did not get the id must not take the run for one that is not stored.
@@ -122,13 +122,18 @@ fn note_of_pool(store: &Store, id: RunId, name: &str) {
 /// words that go before that one.
 pub fn serve(client: &Client, args: &RunArgs, rung: bool, which: &str) {
     if !args.no_daemon_start {
-        // A daemon will find it.
-        match (client.ensure_daemon(rung), client.service()) {
-            (Err(error), _) => out::note(&format!("warning: {which} stored, but {error:#}")),
-            (Ok(()), Service::Troubled(why)) => {
+        // A daemon will find it. As a rule there is one, which was rung.
+        let service = match client.service() {
+            Service::None => client.ensure_daemon(rung).map(|()| client.service()),
+            service if rung => Ok(service),
+            service => client.ensure_daemon(rung).map(|()| service),
+        };
+        match service {
+            Err(error) => out::note(&format!("warning: {which} stored, but {error:#}")),
+            Ok(Service::Troubled(why)) => {
                 out::note(&format!("warning: {which} stored, and has to wait: {why}"));
             }
-            (Ok(()), Service::Well { .. } | Service::None) => {}
+            Ok(Service::Well { .. } | Service::None) => {}
         }
     }
     if args.no_daemon_start && !args.quiet && !client.is_served() {

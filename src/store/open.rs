@@ -216,11 +216,15 @@ fn connect(folder: &Folder, had_wal: bool) -> Result<Connection, StoreError> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     connection.busy_timeout(PATIENCE).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(128);
-    // Without it, each new value for a parameter that a partial index could depend on has its
-    // statement prepared again.
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-        .map_err(sqlite)?;
+    let settings = [
+        // Without it, each new value for a parameter that a partial index could depend on has its
+        // statement prepared again.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+    ];
+    for (setting, on) in settings {
+        connection.set_db_config(setting, on).map_err(sqlite)?;
+    }
     let found = identify(&connection, path)?;
     if found < VERSION || !folder.shims().exists() {
         make_folders(folder)?;
@@ -230,7 +234,7 @@ fn connect(folder: &Folder, had_wal: bool) -> Result<Connection, StoreError> {
     }
     // The daemon's connection keeps the log small; the sync after COMMIT is Store::sync's.
     connection
-        .execute_batch("PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF;")
+        .execute_batch("PRAGMA synchronous = NORMAL")
         .map_err(sqlite)?;
     keep_wal(&connection);
     limit_wal(&connection, folder).map_err(sqlite)?;

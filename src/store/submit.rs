@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use crate::model::spec::join_nul;
@@ -83,6 +83,14 @@ impl Store {
     }
 }
 
+impl Reader<'_> {
+    /// The retry options that were set for the pool `name`, if there is such a pool.
+    pub fn pool_options(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT options FROM pool WHERE name = ?1";
+        Ok(self.rows(sql, [name], |row| row.get(0))?.pop())
+    }
+}
+
 /// A transaction that stores runs.
 #[derive(Debug)]
 pub struct Submission<'s> {
@@ -120,7 +128,7 @@ impl Submission<'_> {
             return Ok(Stored { id, is_new: false });
         }
         if self.pool.as_ref() != Some(&spec.pool) {
-            if !pass.read().has_pool(&spec.pool)? {
+            if pass.read().pool_options(&spec.pool)?.is_none() {
                 return Err(pass.read().no_pool(&spec.pool)?);
             }
             self.pool = Some(spec.pool.clone());
@@ -202,10 +210,7 @@ fn count_refs<T>(connection: &Connection, shared: Option<Shared<T>>) -> rusqlite
     else {
         return Ok(());
     };
-    connection
-        .prepare_cached("UPDATE content SET refs = refs + ?1 WHERE id = ?2")?
-        .execute(params![refs, id])
-        .map(drop)
+    add_refs(connection, id, refs)
 }
 
 /// The parent of a hook.
@@ -291,18 +296,35 @@ pub(super) fn insert(
     Ok(id)
 }
 
-/// Stores `bytes` once per distinct content, and counts the reference.
+/// Stores `bytes` once per distinct content, and counts the reference, within a transaction.
 pub(super) fn content(connection: &Connection, bytes: &[u8]) -> rusqlite::Result<i64> {
+    let digest = digest(bytes);
+    // As a rule it is there: one statement for both cases takes longer to prepare than these two.
+    let known = connection
+        .prepare_cached("SELECT id FROM content WHERE digest = ?1")?
+        .query_row([&digest], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        add_refs(connection, id, 1)?;
+        return Ok(id);
+    }
     connection
-        .prepare_cached(
-            "INSERT INTO content (digest, bytes, refs) VALUES (?1, ?2, 1) \
-             ON CONFLICT (digest) DO UPDATE SET refs = refs + 1 RETURNING id",
-        )?
-        .query_row(params![digest(bytes), bytes], |row| row.get(0))
+        .prepare_cached("INSERT INTO content (digest, bytes, refs) VALUES (?1, ?2, 1)")?
+        .execute(params![digest, bytes])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn add_refs(connection: &Connection, id: i64, refs: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE content SET refs = refs + ?1 WHERE id = ?2")?
+        .execute([refs, id])
+        .map(drop)
 }
 
 /// SHA-256 in hexadecimal.
 fn digest(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
     let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(digit).collect()
 }

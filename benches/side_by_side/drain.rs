@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::units::floor;
 
 /// Stores so many lines and has them drained; how many a second.
-fn drain(ground: &Ground, slots: usize, line: &str, runs: usize) -> f64 {
+pub fn drain(ground: &Ground, slots: usize, line: &str, runs: usize) -> f64 {
     let house = House::with_slots(ground, slots);
     house.submit_lines(&ground.lines(vec![line; runs]), &[]);
     let [begun, _, last] = house.drain();

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::desk::Desk;
@@ -39,10 +40,6 @@ impl<'g> House<'g> {
 
     pub fn database(&self) -> PathBuf {
         self.folder.join("db")
-    }
-
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// A call of the binary of this build.
@@ -135,6 +132,32 @@ impl<'g> House<'g> {
     ) -> [f64; 2] {
         let row = self.open().query_row(sql, [], read);
         row.expect("there is one").map(|ms| ms as f64 / 1e3)
+    }
+
+    /// How many bytes the columns of one run take, without what all of them share.
+    pub fn length_of_a_run(&self) -> usize {
+        let database = self.open();
+        let run = database.query_row("SELECT * FROM run LIMIT 1", [], |row| {
+            let columns = row.as_ref().column_count();
+            let lengths = (0..columns).map(|column| {
+                Ok(match row.get_ref(column)? {
+                    ValueRef::Null => 0,
+                    // As SQLite writes it, in as few bytes as it needs.
+                    ValueRef::Integer(value) => match value.unsigned_abs() {
+                        0..2 => 0,
+                        2..0x80 => 1,
+                        0x80..0x8000 => 2,
+                        0x8000..0x8000_0000 => 4,
+                        0x8000_0000..0x8000_0000_0000 => 6,
+                        _ => 8,
+                    },
+                    ValueRef::Real(_) => 8,
+                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+                })
+            });
+            lengths.sum::<rusqlite::Result<usize>>()
+        });
+        run.expect("there is one")
     }
 
     /// Ends the daemon, and what it runs.

@@ -32,16 +32,23 @@ mod client;
 #[allow(dead_code, reason = "a tool kit: the tests use all of it")]
 mod desk;
 mod drain;
+mod due;
 mod figures;
 mod ground;
 mod helper;
+mod history;
 mod house;
+mod idle;
 mod latency;
 mod machine;
+mod output;
 mod peers;
 mod process;
+mod submit;
 mod tools;
 mod units;
+mod verbs;
+mod waiters;
 
 use std::env;
 use std::process::ExitCode;
@@ -50,13 +57,20 @@ use ground::Ground;
 use tools::Tools;
 
 /// What is measured, by the number of the row.
-const ROWS: [(u8, fn(&Ground)); 7] = [
+const ROWS: [(u8, fn(&Ground)); 14] = [
     (1, drain::no_ops),
     (2, drain::processor_time),
     (3, drain::short_commands),
     (4, client::submission),
+    (5, submit::many_clients),
+    (6, submit::many_lines),
     (7, latency::starts),
     (8, latency::ends),
+    (8, waiters::cost),
+    (9, due::retries),
+    (10, idle::rest),
+    (11, output::much),
+    (12, verbs::all),
     (13, client::whole_calls),
 ];
 
@@ -72,6 +86,9 @@ fn main() -> ExitCode {
         .filter_map(|text| text.parse().ok())
         .collect();
     let ground = Ground::new(Tools::new(!in_test), in_test);
+    if in_test {
+        println!("the short form: what it prints is no measurement");
+    }
     machine::print(&ground);
     units::print(&ground);
     figures::print_head();

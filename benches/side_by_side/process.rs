@@ -34,12 +34,18 @@ impl Process {
             .sum()
     }
 
-    /// A number of `status` or `smaps_rollup`; kilobytes where it is a size.
+    /// A number of `status` or `smaps_rollup`; kilobytes where it is a size. `None`: it is not
+    /// there, or not any more.
+    pub fn find(&self, file: &str, name: &str) -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.0)).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
+    /// One that must be there.
     pub fn number(&self, file: &str, name: &str) -> u64 {
-        let text = self.read(file);
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let value = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        value.unwrap_or_else(|| panic!("there is no {name}"))
+        let found = self.find(file, name);
+        found.unwrap_or_else(|| panic!("{} has no {name}", self.0))
     }
 
     /// How often it was given a processor, because it woke up or because it was put off.

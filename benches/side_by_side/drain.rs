@@ -1,10 +1,12 @@
 //! Rows 1 to 3: how fast a backlog is drained, and what that costs.
 //!
-//! What is drained is stored before. retrier: from the start of the daemon's process to the ending
-//! of the last attempt, as the database has it. litequeue: from the first that a worker took to the
+//! What is drained is stored before. retrier: from the start of the first attempt to the ending of
+//! the last one, as the database has them, in milliseconds; a line of its own counts from the start
+//! of the daemon's process. litequeue: from the first that a worker took to the
 //! last that was done, so that Python's start is not counted. task-spooler and nq: from the moment
 //! when those that held the slots were let go until `tsp -w` or `nq -w` had ended; both hold a
-//! process for each that waits, and look at all of them, so they get fewer. pueue: from the first
+//! process for each that waits, and look at all of them, so they get fewer: task-spooler 900, because
+//! it can hold a thousand. pueue: from the first
 //! start to the last end that it has noted itself. GNU parallel and xargs: the whole process. The
 //! floor: two threads that posix_spawn and wait.
 
@@ -15,20 +17,31 @@ use crate::peers::{self, Pueue, Spooler};
 use crate::process::Process;
 use crate::units::floor;
 
-/// Stores so many lines and has them drained; how many a second.
-pub fn drain(ground: &Ground, slots: usize, line: &str, runs: usize) -> f64 {
+/// Stores so many lines and has them drained; how many a second, from the first start, and from that
+/// of the daemon's process.
+fn drain_twice(ground: &Ground, slots: usize, line: &str, runs: usize) -> [f64; 2] {
     let house = House::with_slots(ground, slots);
     house.submit_lines(&ground.lines(vec![line; runs]), &[]);
-    let [begun, _, last] = house.drain();
-    runs as f64 / (last - begun)
+    let [begun, first, last] = house.drain();
+    [first, begun].map(|from| runs as f64 / (last - from))
+}
+
+/// From the first start.
+pub fn drain(ground: &Ground, slots: usize, line: &str, runs: usize) -> f64 {
+    drain_twice(ground, slots, line, runs)[0]
 }
 
 pub fn no_ops(ground: &Ground) {
     let runs = ground.pick(2000, 20);
-    let fewer = ground.pick(400, 10);
-    let few = ground.pick(40, 2);
+    let [fewer, fewest] = [ground.pick(900, 10), ground.pick(300, 10)];
+    let few = ground.pick(100, 2);
+    let mut with_start = Samples::default();
     let mut contest = Contest::default();
-    contest.add("retrier", || drain(ground, 2, "true", runs));
+    contest.add("retrier", || {
+        let [from_first, from_process] = drain_twice(ground, 2, "true", runs);
+        with_start.0.push(from_process);
+        from_first
+    });
     contest.add("floor", || floor(ground, &["true"], runs, 2));
     contest.add("xargs", || peers::xargs(ground, 2, "true", "1", runs));
     let mut missing = Vec::new();
@@ -44,7 +57,7 @@ pub fn no_ops(ground: &Ground) {
         Err(why) => missing.push(("task-spooler", why)),
     }
     match peers::nq(ground) {
-        Ok(mut drain) => contest.add("nq", move || drain(fewer)),
+        Ok(mut drain) => contest.add("nq", move || drain(fewest)),
         Err(why) => missing.push(("nq", why)),
     }
     match peers::parallel(ground) {
@@ -58,14 +71,14 @@ pub fn no_ops(ground: &Ground) {
         }),
         Err(why) => missing.push(("pueue", why)),
     }
-    let found = contest.run(ground.pick(7, 1));
+    let found = contest.run(ground.pick(5, 1));
     let retrier = &found["retrier"];
     for (name, count, target) in [
         ("floor", runs, Target::AtLeast(0.65)),
         ("xargs", runs, Target::None),
         ("litequeue", runs, Target::AtLeast(1.0)),
         ("task-spooler", fewer, Target::AtLeast(1.0)),
-        ("nq", fewer, Target::None),
+        ("nq", fewest, Target::None),
         ("GNU parallel", fewer, Target::AtLeast(4.0)),
         ("pueue", few, Target::AtLeast(50.0)),
     ] {
@@ -82,6 +95,15 @@ pub fn no_ops(ground: &Ground) {
         }
         .print();
     }
+    Line {
+        row: 1,
+        what: "the same, from the start of the daemon's process",
+        figure: with_start.spread("/s"),
+        beside: format!("floor, {runs}: {}", found["floor"].spread("/s")),
+        ratio: with_start.per(&found["floor"]),
+        target: Target::None,
+    }
+    .print();
     for (name, why) in missing {
         print_missing(1, &format!("drain beside {name}"), &why);
     }

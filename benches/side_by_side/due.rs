@@ -44,12 +44,16 @@ fn together(ground: &Ground) {
         let stamp = words(&["stamp", pipe.path()]);
         let stamp: Vec<&str> = stamp.iter().map(String::as_str).collect();
         let rate = floor(ground, &stamp, 2 * count, 2);
-        (0..2 * count).for_each(|_| drop(pipe.next()));
+        for _ in 0..2 * count {
+            pipe.next();
+        }
         let (due, text) = later(1.5);
         let lines = vec![line(&words(&["at", &text, pipe.path()])); count];
         house.submit_lines(&ground.lines(lines), &[]);
         // Of the first attempts.
-        (0..count).for_each(|_| drop(pipe.next()));
+        for _ in 0..count {
+            pipe.next();
+        }
         let mut starts: Vec<f64> = (0..count).map(|_| pipe.next()).collect();
         starts.sort_unstable_by(f64::total_cmp);
         let places = starts.iter().zip(1..);
@@ -89,14 +93,14 @@ fn alone(ground: &Ground) {
     });
     if let Ok(retry) = &retry {
         let (theirs, fails_once) = (&mut theirs, &fails_once);
-        contest.add_rarely("retry", 4, move || {
+        contest.add("retry", move || {
             let mut call = ground.command(retry);
             call.args(["--delay", "1"]).args(fails_once(theirs));
             crate::ground::succeed(call.stderr(std::process::Stdio::null()));
             -(theirs.next() + 1.0 - theirs.next())
         });
     }
-    let found = contest.run(ground.pick(240, 1));
+    let found = contest.run(ground.pick(200, 1));
     let retrier = &found["retrier"];
     let compare = |beside, ratio, most| {
         Line {
@@ -140,7 +144,8 @@ fn many(ground: &Ground) {
         figure: found["due"].spread("/s"),
         beside: format!("row 1: {}", found["drain"].spread("/s")),
         ratio: found["due"].per(&found["drain"]),
-        target: Target::AtLeast(1.0),
+        // As fast; each is off by some percent.
+        target: Target::AtLeast(0.95),
     }
     .print();
 }

@@ -16,9 +16,6 @@ use crate::units::Page;
 /// Long enough for a client to fall asleep.
 const SETTLE: Duration = Duration::from_millis(25);
 
-/// In how manieth rounds pueue takes part, which looks for what is new a few times a second.
-const RARELY: usize = 5;
-
 pub fn starts(ground: &Ground) {
     let mut house = House::new(ground);
     house.start(&[]);
@@ -59,7 +56,7 @@ pub fn starts(ground: &Ground) {
         });
     }
     if let Ok(pueue) = &pueue {
-        contest.add_rarely("pueue", RARELY, || {
+        contest.add("pueue", || {
             let mut call = pueue.call(&["add", "--"]);
             call.args(words(&["stamp", rare.path()]));
             let begun = wall();

@@ -14,8 +14,8 @@
 //!   be compared by itself, and else that of the medians.
 //! - **One ground**: all have the same small environment and their files on one filesystem, in
 //!   `TMPDIR`, or in `/var/tmp`, which is a disk. Each row makes its own databases and queues.
-//! - **The floor** is posix_spawn of the same command and waiting for it. *fdatasync* is a write
-//!   of 4 KiB at the end of a file and its fdatasync.
+//! - **The floor** is posix_spawn of the same command and waiting for it. *fdatasync* is a page
+//!   of 4 KiB overwritten in a file that has its room already, and its fdatasync.
 //! - **Peers** are searched for in `RETRIER_BENCH_TOOLS`, or `side_by_side-tools` beside the build,
 //!   and on the machine; those that are missing are installed, Debian's packages by root alone.
 //!   Where that fails the table says why, and the short form installs nothing.

@@ -1,5 +1,5 @@
-//! Rows 5 and 6: many clients at once, and many runs at once. No daemon is up: what is stored is
-//! not started meanwhile.
+//! Rows 5 and 6: many clients at once, and many runs at once. The clients have a daemon, which they
+//! ring, and their pool is paused, so that no drain disturbs them; a batch has none.
 
 use std::io::Read;
 use std::path::Path;
@@ -22,21 +22,19 @@ pub fn many_clients(ground: &Ground) {
     let serial = ground.pick(200, 4);
     let mut times = Samples::default();
     let mut alone = Samples::default();
+    let mut house = House::new(ground);
+    house.succeed(&["pool", "pause", "default"]);
+    house.start(&[]);
+    let submit = |_| timed(&mut house.call(["run", "--", "true"]));
     let mut contest = Contest::default();
     contest.add("at once", || {
-        let house = House::with_slots(ground, 2);
         let begun = clock::monotonic();
-        let found = at_once(clients, |_| -> Vec<f64> {
-            let submit = |_| timed(&mut house.submission(&["--", "true"]));
-            (0..each).map(submit).collect()
-        });
+        let found = at_once(clients, |_| -> Vec<f64> { (0..each).map(submit).collect() });
         let took = begun.elapsed().as_secs_f64();
         times.0.extend(found.into_iter().flatten());
         (clients * each) as f64 / took
     });
     contest.add("one by one", || {
-        let house = House::with_slots(ground, 2);
-        let submit = |_| timed(&mut house.submission(&["--", "true"]));
         let found: Vec<f64> = (0..serial).map(submit).collect();
         let took: f64 = found.iter().sum();
         alone.0.extend(found);

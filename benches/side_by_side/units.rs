@@ -1,7 +1,7 @@
 //! What the machine itself needs: a process, a write that is durable, a row.
 
 use std::fs::File;
-use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,23 +12,34 @@ use crate::figures::Contest;
 use crate::ground::{Ground, timed};
 use crate::helper::at_once;
 
-/// A file that grows by a page at a time.
+/// How many pages the file has that is overwritten.
+const PAGES: u64 = 256;
+
+/// The bytes of a page.
+const LENGTH: u64 = 4096;
+
+/// A file whose room is there, and of which one page after the other is overwritten.
 pub struct Page {
     file: File,
+    next: u64,
 }
 
 impl Page {
     pub fn new(ground: &Ground) -> Self {
-        let file = File::create(ground.fresh().join("page"));
-        Self {
-            file: file.expect("a file can be made"),
-        }
+        let file = File::create(ground.fresh().join("pages")).expect("a file can be made");
+        let written = file.write_all_at(&vec![1; (PAGES * LENGTH) as usize], 0);
+        written
+            .and_then(|()| file.sync_all())
+            .expect("there is room");
+        Self { file, next: 0 }
     }
 
     /// One bare fdatasync, with the write of what it makes durable.
     pub fn sync(&mut self) -> f64 {
+        self.next = (self.next + 1) % PAGES;
         let begun = clock::monotonic();
-        let written = self.file.write_all(&[7; 4096]);
+        let page = [self.next as u8; LENGTH as usize];
+        let written = self.file.write_all_at(&page, self.next * LENGTH);
         written
             .and_then(|()| self.file.sync_data())
             .expect("there is room");

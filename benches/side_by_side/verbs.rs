@@ -2,6 +2,8 @@
 //! window of `stats`, and 100,000 that back off, beside one with a page of each kind. A daemon is
 //! up in both; the pool is paused, so that it starts nothing of what is stored.
 
+use std::process::Stdio;
+
 use crate::figures::{Line, Samples, Target};
 use crate::ground::{Ground, timed};
 use crate::history;
@@ -56,7 +58,8 @@ impl<'g> Place<'g> {
                 "E" | "N" => run,
                 word => word,
             });
-            timed(&mut self.house.call(words))
+            // Notes are of no interest.
+            timed(self.house.call(words).stderr(Stdio::null()))
         };
         let mut times: Vec<f64> = LOOKS.iter().map(|verb| call(verb, &self.ended)).collect();
         times.push(call(CHANGES[0], ""));

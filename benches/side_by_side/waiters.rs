@@ -1,6 +1,7 @@
 //! Row 8, what waiting costs: the daemon's processor time while many wait for a run that goes on.
 
 use std::fs;
+use std::process::Child;
 use std::time::Duration;
 
 use retrier::clock;
@@ -13,6 +14,18 @@ use crate::process::Process;
 
 /// How many others end in a second, in a pool that starts no more.
 const RATE: usize = 50;
+
+/// Those who wait. What is left of them in the end is killed: it would start a daemon anew.
+struct Waiters(Vec<Child>);
+
+impl Drop for Waiters {
+    fn drop(&mut self) {
+        for waiter in &mut self.0 {
+            drop(waiter.kill());
+            drop(waiter.wait());
+        }
+    }
+}
 
 /// So many need more memory than every machine has.
 fn count(ground: &Ground) -> usize {
@@ -58,15 +71,14 @@ pub fn cost(ground: &Ground) {
         .collect();
     let id = house.submit(&holder);
     let before = [part(ground, &house), part_beside_others(ground, &house)];
-    let waiters: Vec<_> = (0..count(ground))
-        .map(|_| house.call(["wait", &id]).spawn().expect("there is room"))
-        .collect();
+    let waiters = (0..count(ground)).map(|_| house.call(["wait", &id]).spawn());
+    let mut waiters = Waiters(waiters.map(|one| one.expect("there is room")).collect());
     pause(Duration::from_secs(ground.pick(5, 1) as u64));
     let with = [part(ground, &house), part_beside_others(ground, &house)];
     gate.open(1);
     ended.next();
-    let count = waiters.len();
-    waiters.into_iter().for_each(reap);
+    let count = waiters.0.len();
+    waiters.0.drain(..).for_each(reap);
     let others = format!(", {RATE} others end in a second");
     for (at, more) in ["", &others].into_iter().enumerate() {
         Line {

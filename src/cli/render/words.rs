@@ -1,7 +1,11 @@
 //! The small pieces: commands, outcomes, durations, times.
 
 use std::fmt::Write;
+use std::sync::OnceLock;
 use std::time::Duration;
+use std::{env, fs};
+
+use jiff::tz::TimeZone;
 
 use crate::cli::out::escape_text;
 use crate::model::{Outcome, Timestamp};
@@ -132,11 +136,25 @@ pub fn clock_time_ms(at: Timestamp) -> String {
 fn local(at: Timestamp, format: &str) -> String {
     match jiff::Timestamp::from_millisecond(at.millis()) {
         Ok(time) => {
-            let zoned = time.to_zoned(jiff::tz::TimeZone::system());
+            let zoned = time.to_zoned(zone().clone());
             zoned.strftime(format).to_string()
         }
         Err(_) => at.millis().to_string(),
     }
+}
+
+/// The zone of the local clock. Without TZ it is read from its file: jiff would look for its name, and
+/// through all zones for that.
+fn zone() -> &'static TimeZone {
+    static ZONE: OnceLock<TimeZone> = OnceLock::new();
+    ZONE.get_or_init(|| {
+        let file = match env::var_os("TZ") {
+            Some(_) => None,
+            None => fs::read("/etc/localtime").ok(),
+        };
+        let read = file.and_then(|bytes| TimeZone::tzif("local", &bytes).ok());
+        read.unwrap_or_else(TimeZone::system)
+    })
 }
 
 #[cfg(test)]

@@ -101,10 +101,24 @@ pub fn check_regular(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Looks whether commands can be executed; of a program that was found it is not asked again.
+/// Looks whether commands can be executed; of an environment, and of a program that was found, it is
+/// not asked again.
 #[derive(Debug, Default)]
 pub struct Checks {
     found: HashSet<(Vec<u8>, Vec<u8>, Vec<u8>)>,
+    /// The environment that was looked at last.
+    known: Option<Known>,
+}
+
+/// What is known of an environment.
+#[derive(Debug)]
+struct Known {
+    environment: Environment,
+    path: Option<Vec<u8>>,
+    /// How many bytes it takes.
+    taken: usize,
+    /// How many the kernel gives to it and the arguments.
+    max: usize,
 }
 
 /// So many programs are remembered.
@@ -114,12 +128,20 @@ impl Checks {
     /// Refuses what could never be executed; whether there is such a program is not looked at with
     /// `no_check`.
     pub fn check(&mut self, spec: &Spec, no_check: bool) -> anyhow::Result<()> {
-        check_size(&spec.command, &spec.environment)?;
+        let known = match self
+            .known
+            .take_if(|one| one.environment == spec.environment)
+        {
+            Some(known) => known,
+            None => Known::new(&spec.environment)?,
+        };
+        let known = self.known.insert(known);
+        check_size(&spec.command, known)?;
         if no_check {
             return Ok(());
         }
         let name = spec.command.first().map_or(&[][..], Vec::as_slice);
-        let path = spec.environment.get(b"PATH");
+        let path = known.path.as_deref();
         // No PATH is not the same as an empty one, and no path holds NUL.
         let path_key = path.unwrap_or(b"\0");
         let key = (name.to_vec(), path_key.to_vec(), spec.cwd.clone());
@@ -252,8 +274,28 @@ fn bare_environment() -> Vec<(Vec<u8>, Vec<u8>)> {
     pairs.collect()
 }
 
+impl Known {
+    /// Refuses what the kernel would refuse at every attempt.
+    fn new(environment: &Environment) -> anyhow::Result<Self> {
+        for (key, value) in environment.pairs() {
+            if key.len() + 1 + value.len() > STRING_MAX {
+                let key = String::from_utf8_lossy(key);
+                let message = format!("the variable {key} is longer than {STRING_MAX} bytes");
+                bail!(Failure::new(code::USAGE, message).hint("--no-env leaves it out"));
+            }
+        }
+        let count = environment.pairs().count();
+        Ok(Self {
+            path: environment.get(b"PATH").map(<[u8]>::to_vec),
+            taken: environment.0.len() + count * size_of::<usize>() + VARIABLES_MAX,
+            max: arguments_max(),
+            environment: environment.clone(),
+        })
+    }
+}
+
 /// Refuses at once what the kernel would refuse at every attempt.
-fn check_size(command: &[Vec<u8>], environment: &Environment) -> anyhow::Result<()> {
+fn check_size(command: &[Vec<u8>], known: &Known) -> anyhow::Result<()> {
     if let Some(long) = command.iter().find(|word| word.len() > STRING_MAX) {
         let message = format!(
             "an argument of {} bytes is too long, the kernel takes {STRING_MAX}",
@@ -261,22 +303,13 @@ fn check_size(command: &[Vec<u8>], environment: &Environment) -> anyhow::Result<
         );
         bail!(Failure::new(code::USAGE, message).hint("--stdin FILE takes up to 16 MiB"));
     }
-    for (key, value) in environment.pairs() {
-        if key.len() + 1 + value.len() > STRING_MAX {
-            let key = String::from_utf8_lossy(key);
-            let message = format!("the variable {key} is longer than {STRING_MAX} bytes");
-            bail!(Failure::new(code::USAGE, message).hint("--no-env leaves it out"));
-        }
-    }
     // Each string has its NUL and a pointer to it.
     let overhead = 1 + size_of::<usize>();
     let words: usize = command.iter().map(|word| word.len() + overhead).sum();
-    let count = environment.pairs().count();
-    let total = words + environment.0.len() + count * size_of::<usize>() + VARIABLES_MAX;
-    if total > arguments_max() {
+    let (total, max) = (words + known.taken, known.max);
+    if total > max {
         let message = format!(
-            "arguments and environment of {total} bytes are too long, the kernel takes {}",
-            arguments_max()
+            "arguments and environment of {total} bytes are too long, the kernel takes {max}"
         );
         bail!(Failure::new(code::USAGE, message));
     }
@@ -325,7 +358,7 @@ mod tests {
     /// elsewhere one day can be longer.
     #[test]
     fn strings_over_the_kernels_limit_are_refused() {
-        let none = Environment::default();
+        let none = Known::new(&Environment::default()).unwrap();
         let word = |length| vec![b"true".to_vec(), vec![b'x'; length]];
         assert!(check_size(&word(131_071), &none).is_ok());
         let refused = check_size(&word(131_072), &none).unwrap_err();
@@ -333,10 +366,10 @@ mod tests {
         let variable = |length: usize| {
             let mut environment = Environment::default();
             environment.push(b"K", &vec![b'x'; length - 2]);
-            environment
+            Known::new(&environment)
         };
-        assert!(check_size(&word(1), &variable(131_071)).is_ok());
-        let refused = check_size(&word(1), &variable(131_072)).unwrap_err();
+        assert!(variable(131_071).is_ok());
+        let refused = variable(131_072).unwrap_err();
         assert_eq!(Failure::from(refused).code, code::USAGE);
     }
 }

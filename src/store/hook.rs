@@ -10,7 +10,7 @@ use crate::model::{
 use super::error::StoreError;
 use super::history::{Line, append};
 use super::pass::{Facts, Pass, find};
-use super::submit::{NewRun, Parent, content, insert};
+use super::submit::{NewRun, Parent, content, insert, policy_text};
 use super::tally::Tally;
 
 /// What a hook takes from its parent.
@@ -69,6 +69,7 @@ pub fn enqueue(
         connection,
         &NewRun {
             spec: &spec,
+            policy: &policy_text(&spec.policy)?,
             environment_id: inherited.environment_id,
             stdin_id: Some(stdin_id),
             now,

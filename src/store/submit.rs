@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::spec::join_nul;
 use crate::model::time::millis_of;
-use crate::model::{Note, RunId, Spec, Start, Timestamp};
+use crate::model::{Note, Policy, RunId, Spec, Start, Timestamp};
 use crate::sys::failpoint;
 
 use super::error::StoreError;
@@ -56,6 +56,7 @@ impl Store {
                 environment: None,
                 stdin: None,
                 pool: None,
+                policy: None,
                 newest: None,
                 tally: Tally::default(),
             };
@@ -100,6 +101,8 @@ pub struct Submission<'s> {
     stdin: Option<Shared<Arc<[u8]>>>,
     /// A pool that is there.
     pool: Option<String>,
+    /// The policy that was written last, and how.
+    policy: Option<(Policy, String)>,
     newest: Option<RunId>,
     tally: Tally,
 }
@@ -141,10 +144,19 @@ impl Submission<'_> {
         let stdin = spec.stdin.as_ref();
         let kept = stdin.map(|stdin| keep(connection, &mut self.stdin, stdin, same));
         let stdin_id = pass.guard(kept.transpose())?;
+        let policy = match self.policy.take_if(|(last, _)| *last == spec.policy) {
+            Some(same) => same,
+            None => {
+                let text = pass.guard(policy_text(&spec.policy))?;
+                (spec.policy.clone(), text)
+            }
+        };
+        let (_, policy) = self.policy.insert(policy);
         let inserted = insert(
             connection,
             &NewRun {
                 spec,
+                policy,
                 environment_id,
                 stdin_id,
                 now: self.now,
@@ -225,10 +237,18 @@ pub(super) struct Parent {
 /// A run to be inserted.
 pub(super) struct NewRun<'a> {
     pub(super) spec: &'a Spec,
+    /// Its policy as [`policy_text`] gives it.
+    pub(super) policy: &'a str,
     pub(super) environment_id: i64,
     pub(super) stdin_id: Option<i64>,
     pub(super) now: Timestamp,
     pub(super) parent: Option<Parent>,
+}
+
+/// A policy as it is stored.
+pub(super) fn policy_text(policy: &Policy) -> rusqlite::Result<String> {
+    serde_json::to_string(policy)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 /// Inserts a run; `tally` is to be written afterwards.
@@ -251,8 +271,6 @@ pub(super) fn insert(
         Some(due) if due <= new.now && spec.lock.is_none() => (Some("ready"), Place::Ready),
         Some(_) => (Some("scheduled"), Place::Scheduled),
     };
-    let policy = serde_json::to_string(&spec.policy)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     connection
         .prepare_cached(
             "INSERT INTO run (state, due_at, delay_ms, created_at, seed, policy, command, cwd, \
@@ -265,7 +283,7 @@ pub(super) fn insert(
             delay_ms,
             new.now.millis(),
             fastrand::i64(..),
-            policy,
+            new.policy,
             join_nul(&spec.command),
             spec.cwd,
             spec.umask,

@@ -79,7 +79,9 @@ mod tests {
             let alone = verb(name);
             assert_eq!(alone.is_none(), left.contains(&name), "{name}");
             if let Some(alone) = alone {
-                assert_eq!(format!("{alone:?}"), format!("{described:?}"), "{name}");
+                // Its place among the others means nothing alone.
+                let text = |verb: Command| format!("{:?}", verb.display_order(0));
+                assert!(text(alone) == text(described.clone()), "{name}");
             }
         }
     }

@@ -31,26 +31,19 @@ pub fn drain(ground: &Ground, slots: usize, line: &str, runs: usize) -> f64 {
     drain_twice(ground, slots, line, runs)[0]
 }
 
-pub fn no_ops(ground: &Ground) {
-    let runs = ground.pick(2000, 20);
-    let [fewer, fewest] = [ground.pick(900, 10), ground.pick(300, 10)];
-    let few = ground.pick(100, 2);
-    let mut with_start = Samples::default();
-    let mut contest = Contest::default();
-    contest.add("retrier", || {
-        let [from_first, from_process] = drain_twice(ground, 2, "true", runs);
-        with_start.0.push(from_process);
-        from_first
-    });
-    contest.add("floor", || floor(ground, &["true"], runs, 2));
-    contest.add("xargs", || peers::xargs(ground, 2, "true", "1", runs));
+/// Adds those that may be missing, each with as many runs as it can do; who is missing, and why.
+fn add_peers<'a>(
+    ground: &'a Ground,
+    contest: &mut Contest<'a>,
+    [runs, fewer, fewest, few]: [usize; 4],
+) -> Vec<(&'static str, String)> {
     let mut missing = Vec::new();
     match peers::litequeue(ground) {
         Ok(mut drain) => contest.add("litequeue", move || drain(runs)),
         Err(why) => missing.push(("litequeue", why)),
     }
     match ground.tools.peer("tsp") {
-        Ok(_) => contest.add("task-spooler", || {
+        Ok(_) => contest.add("task-spooler", move || {
             let spooler = Spooler::new(ground, 2).expect("it is there");
             spooler.drain(fewer)
         }),
@@ -65,12 +58,29 @@ pub fn no_ops(ground: &Ground) {
         Err(why) => missing.push(("GNU parallel", why)),
     }
     match ground.tools.peer("pueue") {
-        Ok(_) => contest.add("pueue", || {
+        Ok(_) => contest.add("pueue", move || {
             let pueue = Pueue::new(ground).expect("it is there");
             pueue.drain(few)
         }),
         Err(why) => missing.push(("pueue", why)),
     }
+    missing
+}
+
+pub fn no_ops(ground: &Ground) {
+    let runs = ground.pick(2000, 20);
+    let [fewer, fewest] = [ground.pick(900, 10), ground.pick(300, 10)];
+    let few = ground.pick(100, 2);
+    let mut with_start = Samples::default();
+    let mut contest = Contest::default();
+    contest.add("retrier", || {
+        let [from_first, from_process] = drain_twice(ground, 2, "true", runs);
+        with_start.0.push(from_process);
+        from_first
+    });
+    contest.add("floor", || floor(ground, &["true"], runs, 2));
+    contest.add("xargs", || peers::xargs(ground, 2, "true", "1", runs));
+    let missing = add_peers(ground, &mut contest, [runs, fewer, fewest, few]);
     let found = contest.run(ground.pick(5, 1));
     let retrier = &found["retrier"];
     for (name, count, target) in [

@@ -132,21 +132,13 @@ pub struct Contest<'a> {
 
 struct Contestant<'a> {
     name: &'static str,
-    /// Takes part in each so manieth round.
-    every: usize,
     act: Box<dyn FnMut() -> f64 + 'a>,
 }
 
 impl<'a> Contest<'a> {
     pub fn add(&mut self, name: &'static str, act: impl FnMut() -> f64 + 'a) {
-        self.add_rarely(name, 1, act);
-    }
-
-    /// One that takes long, and so takes part in each `every`th round alone.
-    pub fn add_rarely(&mut self, name: &'static str, every: usize, act: impl FnMut() -> f64 + 'a) {
         self.contestants.push(Contestant {
             name,
-            every,
             act: Box::new(act),
         });
     }
@@ -158,10 +150,8 @@ impl<'a> Contest<'a> {
         for round in 0..rounds {
             for turn in 0..count {
                 let one = &mut self.contestants[(round + turn) % count];
-                if round % one.every == 0 {
-                    let sample = (one.act)();
-                    found.entry(one.name).or_default().0.push(sample);
-                }
+                let sample = (one.act)();
+                found.entry(one.name).or_default().0.push(sample);
             }
         }
         found

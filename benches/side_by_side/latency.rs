@@ -3,10 +3,12 @@
 //! what it needs to start itself counts for all contestants alike, and is measured too, as `direct`.
 //! The daemon of each is up and at rest.
 
+use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::client::{beyond_syncs, units_and_syncs};
-use crate::figures::{Contest, Line, Target, print_missing};
+use crate::figures::{Contest, Line, Samples, Target, print_missing};
 use crate::ground::{Ground, pause, reap, succeed, wall};
 use crate::helper::{Pipe, words};
 use crate::house::House;
@@ -31,16 +33,12 @@ pub fn starts(ground: &Ground) {
     contest.add("fdatasync", || page.sync());
     contest.add("direct", || {
         let words = words(&["stamp", direct.path()]);
-        let begun = wall();
-        succeed(ground.command(&words[0]).args(&words[1..]));
-        direct.next() - begun
+        until_start(ground.command(&words[0]).args(&words[1..]), &mut direct)
     });
     contest.add("retrier", || {
         let mut call = house.call(["run", "--"]);
         call.args(words(&["stamp", ours.path()]));
-        let begun = wall();
-        succeed(&mut call);
-        let took = ours.next() - begun;
+        let took = until_start(&mut call, &mut ours);
         house.wait_all();
         took
     });
@@ -48,9 +46,7 @@ pub fn starts(ground: &Ground) {
         contest.add("tsp", || {
             let mut call = spooler.call(&["-n"]);
             call.args(words(&["stamp", theirs.path()]));
-            let begun = wall();
-            succeed(&mut call);
-            let took = theirs.next() - begun;
+            let took = until_start(&mut call, &mut theirs);
             succeed(&mut spooler.call(&["-w"]));
             took
         });
@@ -59,37 +55,45 @@ pub fn starts(ground: &Ground) {
         contest.add("pueue", || {
             let mut call = pueue.call(&["add", "--"]);
             call.args(words(&["stamp", rare.path()]));
-            let begun = wall();
-            succeed(&mut call);
-            let took = rare.next() - begun;
+            let took = until_start(&mut call, &mut rare);
             pause(SETTLE);
             took
         });
     }
     let found = contest.run(ground.pick(250, 2));
-    let line = |beside, ratio, target| {
+    print_starts(&found, spooler.err(), pueue.err());
+}
+
+/// From before this call to the start of what it has been given.
+fn until_start(call: &mut Command, pipe: &mut Pipe) -> f64 {
+    let begun = wall();
+    succeed(call);
+    pipe.next() - begun
+}
+
+fn print_starts(
+    found: &BTreeMap<&str, Samples>,
+    no_spooler: Option<String>,
+    no_pueue: Option<String>,
+) {
+    for (unit, syncs, target, missing) in [
+        ("direct", 1.0, Target::None, None),
+        ("tsp", 1.0, Target::AtMost(1.3), no_spooler),
+        ("pueue", 0.0, Target::AtMost(0.05), no_pueue),
+    ] {
+        if let Some(why) = missing {
+            print_missing(7, &format!("start beside {unit}"), &why);
+            continue;
+        }
         Line {
             row: 7,
             what: "from `retrier run` to the command's start",
             figure: found["retrier"].ms(),
-            beside,
-            ratio,
+            beside: units_and_syncs(found, syncs, unit),
+            ratio: beyond_syncs(found, "retrier", syncs, unit),
             target,
         }
         .print();
-    };
-    let compare = |unit, syncs, target| {
-        let beside = units_and_syncs(&found, syncs, unit);
-        line(beside, beyond_syncs(&found, "retrier", syncs, unit), target);
-    };
-    compare("direct", 1.0, Target::None);
-    match &spooler {
-        Ok(_) => compare("tsp", 1.0, Target::AtMost(1.3)),
-        Err(why) => print_missing(7, "beside `tsp -n`", why),
-    }
-    match &pueue {
-        Ok(_) => compare("pueue", 0.0, Target::AtMost(0.05)),
-        Err(why) => print_missing(7, "beside `pueue add`", why),
     }
 }
 

@@ -56,8 +56,11 @@ use std::process::ExitCode;
 use ground::Ground;
 use tools::Tools;
 
+/// Measures a row, and prints it.
+type Measure = fn(&Ground);
+
 /// What is measured, by the number of the row.
-const ROWS: [(u8, fn(&Ground)); 14] = [
+const ROWS: [(u8, Measure); 14] = [
     (1, drain::no_ops),
     (2, drain::processor_time),
     (3, drain::short_commands),

@@ -109,8 +109,10 @@ impl Ledger {
                 .keys()
                 .filter(|what| first.iter().all(|one| one.0 != **what));
             for (what, count) in first.iter().cloned().chain(others.map(|what| shown(what))) {
-                let count = count.map(number).filter(|count| count != "0");
-                if let Some(count) = count {
+                // That nothing is synced is worth a line, too.
+                let is_sync = Kind::of(&what) == Kind::Sync;
+                let count = count.or(is_sync.then_some(0.0)).map(number);
+                if let Some(count) = count.filter(|count| is_sync || count != "0") {
                     let _ = writeln!(text, "{operation}\t{what}\t{count}");
                 }
             }

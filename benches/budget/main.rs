@@ -73,7 +73,7 @@ fn measure(tools: &Tools) -> Vec<(String, Counts)> {
         ("submit".to_owned(), one(&scene, &SUBMIT)),
         ("status".to_owned(), one(&scene, &["status", "1"])),
     ];
-    operations.push(("submit to a daemon".to_owned(), submit_to_daemon(tools)));
+    operations.extend(beside_a_daemon(tools));
     let mut runs = per_run(tools, count::instructions);
     for (owner, calls) in per_run(tools, count::system_calls) {
         runs.entry(owner).or_default().extend(calls);
@@ -99,8 +99,8 @@ fn one(scene: &Scene<'_>, arguments: &[&str]) -> Counts {
 }
 
 /// System calls alone: what a client does for one that holds the database beside it. The daemon may
-/// start nothing, so that it rests when it has seen the run before.
-fn submit_to_daemon(tools: &Tools) -> Counts {
+/// start nothing, so that it rests when it has seen the run before, and the run stays unfinished.
+fn beside_a_daemon(tools: &Tools) -> [(String, Counts); 2] {
     let scene = Scene::new(tools);
     scene.call(&["pool", "set", "default", "--parallel", "0"]);
     scene.call(&SUBMIT);
@@ -108,8 +108,14 @@ fn submit_to_daemon(tools: &Tools) -> Counts {
     scene.call(&SUBMIT);
     daemon.hold();
     scene.call(&SUBMIT);
-    let mut seen = count::system_calls(&scene, &SUBMIT);
-    seen.remove(&Owner::Client).expect("it was seen")
+    let count = |arguments: &[&str]| {
+        let mut seen = count::system_calls(&scene, arguments);
+        seen.remove(&Owner::Client).expect("it was seen")
+    };
+    [
+        ("submit to a daemon".to_owned(), count(&SUBMIT)),
+        ("status beside a daemon".to_owned(), count(&["status", "1"])),
+    ]
 }
 
 /// What one run more costs the daemon and the shim: each pass settles one and claims the next.

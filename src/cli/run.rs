@@ -83,6 +83,9 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     if is_new && !args.quiet && out::is_noted_at_terminal() {
         note_of_pool(&store, id, &spec.pool);
     }
+    if rung {
+        store.leave();
+    }
     // Whoever did not get the id must not take the run for one that is not stored.
     told.map_err(|error| {
         let message = format!("run {id} is stored, but its id could not be told: {error:#}");

@@ -1,8 +1,10 @@
 //! Opening the database: create it privately, refuse what is not ours, bring the layout up to
 //! date, and make commits durable.
 
+use std::ffi::c_int;
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,6 +38,10 @@ pub enum Access {
 
 /// How long a writer waits for the others.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A commit of a client writes the log into the database once it has so many pages: a daemon does it
+/// earlier, and nobody who waits for an id has to. The index has room for them, see `index`.
+const LOG_PAGES: c_int = 8000;
 
 /// How often who waits for the layout to be made looks again.
 const GATE_AGAIN: Duration = Duration::from_millis(5);
@@ -121,7 +127,13 @@ impl Store {
         set.map_err(|error| StoreError::from_sqlite(self.folder.database(), error))
     }
 
-    /// Has a commit write the log into the database once it has `pages` pages, instead of a thousand.
+    /// Leaves the database to the others who have it open, as the end of the process does: what they
+    /// have to do when they close it, and the memory, is not looked after.
+    pub fn leave(self) {
+        let _ = ManuallyDrop::new(self);
+    }
+
+    /// Has a commit write the log into the database once it has `pages` pages.
     /// Errors: none that are known.
     pub fn checkpoint_after(&self, pages: u32) -> Result<(), StoreError> {
         let set = self
@@ -186,12 +198,19 @@ impl Store {
 }
 
 /// Sets SQLite up for this process: it does not count the memory that it uses, which costs a lock for
-/// each piece. To be called before a database is opened.
+/// each piece, and what undoes one statement alone is kept in memory, and in a file beyond a megabyte.
+/// To be called before a database is opened.
 pub fn set_up() {
-    // SAFETY: the option takes one int. Were SQLite in use already, it would refuse this and go on
-    // as it was.
-    let code = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as std::ffi::c_int) };
-    debug_assert_eq!(code, ffi::SQLITE_OK);
+    let options: [(_, c_int); 2] = [
+        (ffi::SQLITE_CONFIG_MEMSTATUS, 0),
+        (ffi::SQLITE_CONFIG_STMTJRNL_SPILL, 1 << 20),
+    ];
+    for (option, value) in options {
+        // SAFETY: each of them takes one int. Were SQLite in use already, it would refuse this and
+        // go on as it was.
+        let code = unsafe { ffi::sqlite3_config(option, value) };
+        debug_assert_eq!(code, ffi::SQLITE_OK);
+    }
 }
 
 fn layout(connection: &Connection) -> rusqlite::Result<i64> {
@@ -236,6 +255,8 @@ fn connect(folder: &Folder, had_wal: bool) -> Result<Connection, StoreError> {
     connection
         .execute_batch("PRAGMA synchronous = NORMAL")
         .map_err(sqlite)?;
+    // SAFETY: the handle is open for the whole call.
+    unsafe { ffi::sqlite3_wal_autocheckpoint(connection.handle(), LOG_PAGES) };
     keep_wal(&connection);
     limit_wal(&connection, folder).map_err(sqlite)?;
     Ok(connection)
@@ -356,7 +377,7 @@ fn migrate(connection: &mut Connection, folder: &Folder) -> Result<(), StoreErro
 /// Keeps the write-ahead log when the last connection closes: its name in the folder, once
 /// durable, stays.
 fn keep_wal(connection: &Connection) {
-    let mut on: std::ffi::c_int = 1;
+    let mut on: c_int = 1;
     // SAFETY: the handle is open for the whole call, "main" is a C string, and the argument of
     // SQLITE_FCNTL_PERSIST_WAL is an int that SQLite only uses during the call.
     let code = unsafe {

@@ -57,8 +57,11 @@ pub fn batch(client: &Client, args: &RunArgs, file: &Path) -> anyhow::Result<u8>
     let mut store = run::still_there(client, existing)?;
     // As for one run: that it closes is the ring.
     let ring = client.ring();
-    let told = store.submit_all(clock::now, |submission| batch.store(submission, &frame))??;
+    let told = store.submit_all(clock::now, |submission| batch.store(submission, &frame))?;
     let rung = ring.ring();
+    // Also before a refusal, which tells of another run.
+    store.sync()?;
+    let told = told?;
     let which = which(&told);
     let skipped = told.iter().filter(|told| !told.stored.is_new).count();
     if skipped > 0 && !args.quiet {

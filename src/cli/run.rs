@@ -39,7 +39,9 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     // is killed right after its commit.
     let ring = client.ring();
     let Stored { id, is_new } = store.submit(&spec, clock::now)?;
+    // The daemon begins while this waits for the disk.
     let rung = ring.ring();
+    store.sync()?;
     if !is_new {
         let whose = taken(&store, id, &spec)?;
         if args.if_exists == IfExists::Fail {

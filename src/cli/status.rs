@@ -86,7 +86,8 @@ pub(super) fn look(store: &Store, id: RunId) -> anyhow::Result<Looked> {
     Ok(looked)
 }
 
-fn moment(store: &Store, id: RunId) -> Result<Looked, StoreError> {
+/// As [`look`], for nobody to be told of yet.
+pub(super) fn moment(store: &Store, id: RunId) -> Result<Looked, StoreError> {
     store.at_once(|read| {
         let (record, attempts) = read.page(id)?;
         Ok((record, attempts, read.cause(id)?))

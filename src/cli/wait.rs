@@ -13,7 +13,7 @@ use super::client::Client;
 use super::failure::{Failure, code};
 use super::progress::{Progress, TICK};
 use super::several::several;
-use super::status::look;
+use super::status::{look, moment};
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
 use super::{cancel, many, out, render};
@@ -79,7 +79,8 @@ fn all(client: &Client, args: &WaitArgs, manner: Manner) -> anyhow::Result<u8> {
 /// Waits for run `id`; prints its last output and gives its exit code.
 pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let mut store = client.holding(id)?;
-    store.read().run(id)?;
+    // What is read when it has ended is prepared while it runs.
+    moment(&store, id)?;
     let mut waiting = Waiting::new(client, [id], manner.timeout, manner.start)?;
     let progress = Progress::new(manner.quiet || manner.stream);
     let both = [

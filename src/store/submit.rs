@@ -28,10 +28,12 @@ pub struct Stored {
 }
 
 impl Store {
-    /// Stores a run that is due from `now` on as `spec` says, durably: when this gives the number,
-    /// the run survives a power cut. What time it is is asked once the database is held: others may
-    /// have been waited for. One whose key is taken is not stored. Errors: there is no such
-    /// pool, or another; the run is surely not stored, but for [`StoreError::Unknown`].
+    /// Stores a run that is due from `now` on as `spec` says. Before somebody is told of it
+    /// [`Store::sync`] is called, also when it was stored before: whoever did so may not have come to that;
+    /// the daemon may be called before, and starts it meanwhile. What time it is is asked once the
+    /// database is held: others may have been waited for. One whose key is taken is not stored.
+    /// Errors: there is no such pool, or another; the run is surely not stored, but for
+    /// [`StoreError::Unknown`].
     pub fn submit(
         &mut self,
         spec: &Spec,
@@ -41,9 +43,10 @@ impl Store {
         Ok(stored.expect("nothing is refused here"))
     }
 
-    /// Stores all runs that `fill` adds, due from `now` on, durably and in one transaction; none of
-    /// them when `fill` refuses, or fails. It is called once more when the disk was full and room
-    /// could be made. Errors: nothing is stored, but for [`StoreError::Unknown`].
+    /// Stores all runs that `fill` adds, due from `now` on, in one transaction and as
+    /// [`Store::submit`] does; none of them when `fill` refuses, or fails. It is called once more when the
+    /// disk was full and room could be made. Errors: nothing is stored, but for
+    /// [`StoreError::Unknown`].
     pub fn submit_all<T, E>(
         &mut self,
         now: impl Fn() -> Timestamp,
@@ -63,9 +66,6 @@ impl Store {
             let filled = match fill(&mut submission)? {
                 Ok(filled) => filled,
                 Err(refused) => {
-                    drop(submission);
-                    // What is said of another run may have been committed a moment ago.
-                    store.sync()?;
                     return Ok(Err(refused));
                 }
             };
@@ -77,8 +77,6 @@ impl Store {
                     cause: error.to_string(),
                 })?;
             }
-            // Whoever has stored a run that has a key may not have made it durable yet.
-            store.sync()?;
             Ok(Ok(filled))
         })
     }

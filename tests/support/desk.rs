@@ -57,7 +57,9 @@ impl Desk {
     }
 
     pub fn submit(&mut self, spec: &Spec, now: Timestamp) -> RunId {
-        self.store.submit(spec, || now).expect("it is stored").id
+        let stored = self.store.submit(spec, || now).expect("it is stored");
+        self.store.sync().expect("there is a disk");
+        stored.id
     }
 
     /// What every pass looks at.

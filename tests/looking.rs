@@ -215,17 +215,21 @@ fn what_is_not_utf8_is_base64_in_json() {
 fn a_look_shows_one_moment_whatever_is_forgotten_meanwhile() {
     let home = Home::new();
     let _daemon = home.daemon();
-    for look in [
-        &["status", "--json"][..],
-        &["wait", "--json"],
-        &["list", "--json"],
+    for (look, nth) in [
+        (&["status", "--json"][..], 1),
+        // Its first look is for nobody.
+        (&["wait", "--json"], 2),
+        (&["list", "--json"], 1),
     ] {
         let id = home.run(["--", "true"]);
         assert_eq!(home.wait(id), 0);
         let text = id.to_string();
         let named = look[0] != "list";
         let args = look.iter().copied().chain(named.then_some(text.as_str()));
-        let slow = home.retrier(args).crash("read_attempts:1:stop").spawn();
+        let slow = home
+            .retrier(args)
+            .crash(&format!("read_attempts:{nth}:stop"));
+        let slow = slow.spawn();
         let stat = format!("/proc/{}/stat", slow.pid());
         wait_until("it stands between its two reads", LONG, || {
             fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))

@@ -32,6 +32,7 @@ const MOVE: &str = "UPDATE run SET state = :state, reason = :reason, open_attemp
      WHERE id = :id AND state = :was AND open_attempt IS :was_open \
      AND attempts = :had_attempts AND failures = :had_failures AND snoozes = :had_snoozes";
 
+/// What a decision has changed, before the attempt is closed: the run is counted elsewhere from then on.
 const SEND: &str = "UPDATE run SET pool = coalesce(?1, pool), priority = coalesce(?2, priority) \
      WHERE id = ?3 AND open_attempt = ?4 AND state = ?5 AND attempts = ?6 AND failures = ?7 \
      AND snoozes = ?8";
@@ -50,9 +51,9 @@ impl Pass<'_> {
         let Some(stood) = Standing::of(connection, id)? else {
             return Ok(false);
         };
-        let ends = match (&before.state, &transition.attempt) {
+        let stands = match (&before.state, &transition.attempt) {
             (State::Waiting { .. } | State::Held, AttemptChange::Open(attempt)) => {
-                let mut start = self.connection().prepare_cached(START)?;
+                let mut start = connection.prepare_cached(START)?;
                 let changed = start.execute(params![
                     id.0,
                     attempt.0,
@@ -71,7 +72,7 @@ impl Pass<'_> {
             (_, AttemptChange::Open(_)) => None,
             (_, AttemptChange::None | AttemptChange::Close { .. } | AttemptChange::Forget(_)) => {
                 if let Some(changes) = changes.filter(|changes| is_sent(changes)) {
-                    let mut send = self.connection().prepare_cached(SEND)?;
+                    let mut send = connection.prepare_cached(SEND)?;
                     let sent = send.execute(params![
                         changes.pool,
                         changes.priority,
@@ -94,7 +95,7 @@ impl Pass<'_> {
                 }
             }
         };
-        let Some(stands) = ends else {
+        let Some(stands) = stands else {
             return Ok(false);
         };
         let mut tally = Tally::default();

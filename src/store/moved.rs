@@ -148,9 +148,11 @@ impl Pass<'_> {
     ) -> rusqlite::Result<bool> {
         let after = &transition.state;
         let attempts = match transition.attempt {
-            AttemptChange::Open(attempt) => attempt.0,
             AttemptChange::Forget(attempt) => attempt.0.saturating_sub(1),
-            AttemptChange::None | AttemptChange::Close { .. } => before.attempts,
+            // One that opens an attempt is a start.
+            AttemptChange::None | AttemptChange::Open(_) | AttemptChange::Close { .. } => {
+                before.attempts
+            }
         };
         let (due, delay_ms) = match after {
             State::Waiting { due, delay_ms } => (Some(due.millis()), *delay_ms),

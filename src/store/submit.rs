@@ -65,9 +65,7 @@ impl Store {
             };
             let filled = match fill(&mut submission)? {
                 Ok(filled) => filled,
-                Err(refused) => {
-                    return Ok(Err(refused));
-                }
+                Err(refused) => return Ok(Err(refused)),
             };
             if submission.commit()? {
                 // From here on all is in the database, whatever this process still manages to say.

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::crash::tools::{Gate, LONG, wait_until_state};
+use nix::sys::signal::Signal;
+
+use crate::crash::tools::{Gate, LONG, is_stopped, wait_until_state};
 use crate::support::{Home, wait_until};
 
 fn pool(home: &Home, args: &[&str]) {
@@ -48,6 +50,23 @@ fn no_more_attempts_of_a_pool_run_at_once_than_it_has_slots() {
         assert_eq!(home.wait(id), 0);
     }
     assert!(!home.path("crowded").exists());
+}
+
+/// Of many that may start at once, the first ones have their orders while others are not claimed yet.
+#[test]
+fn the_first_of_many_do_not_wait_until_all_are_claimed() {
+    let home = Home::new();
+    pool(&home, &["set", "many", "--parallel", "40"]);
+    let options = ["--pool", "many", "--no-daemon-start", "--", "true"];
+    let ids: Vec<i64> = (0..40).map(|_| home.run(options)).collect();
+    let daemon = home.retrier(["daemon"]).crash("order_sent:2:stop").spawn();
+    wait_until("two have their orders", LONG, || is_stopped(daemon.pid()));
+    let unclaimed = ids.iter().filter(|id| home.state(**id) == "queued").count();
+    daemon.signal(Signal::SIGCONT);
+    assert!(unclaimed >= 20, "{unclaimed}");
+    for id in ids {
+        assert_eq!(home.wait(id), 0);
+    }
 }
 
 #[test]

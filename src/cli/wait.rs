@@ -103,7 +103,10 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
         match woken {
             Woken::Tick => {}
             Woken::Ended(id) => match report(client, &store, id, manner)? {
-                Some(code) => return Ok(code),
+                Some(code) => {
+                    waiting.leave(store);
+                    return Ok(code);
+                }
                 None => waiting.ask_again(id),
             },
             Woken::TimedOut => {

@@ -5,6 +5,7 @@
 //! by the time of its ending, and among what ran before.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::mem::ManuallyDrop;
 use std::ops::Bound;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -123,6 +124,15 @@ impl<'c> Waiting<'c> {
         if let Some(ring) = &mut self.ring {
             self.asked.insert(id);
             ring.ask_for(&[id]);
+        }
+    }
+
+    /// Nothing but the end of the process comes after this. A daemon that is there has `store` open
+    /// too, so it need not be closed, and the daemon is called off by that end alone.
+    pub fn leave(self, store: Store) {
+        if self.ring.as_ref().is_some_and(Ring::is_connected) {
+            store.leave();
+            let _ = ManuallyDrop::new(self.ring);
         }
     }
 

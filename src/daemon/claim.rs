@@ -8,7 +8,7 @@ use crate::store::{Facts, Folder, Launch, Pass, Reader, StoreError};
 use crate::sys::failpoint;
 use crate::sys::files::room;
 
-use super::pass::{Effects, SHIMS_MAX};
+use super::pass::{Effects, STARTS_MAX};
 use super::pools::{Pools, Startable};
 use super::settle::Settled;
 use super::slots::{Key, Slots};
@@ -22,8 +22,8 @@ pub(super) struct Claims<'a> {
     pub(super) folder: &'a Folder,
     /// How many attempts may be open at once in all pools, hooks not counted.
     pub(super) parallel: Option<usize>,
-    /// After trouble one attempt goes ahead, with what is there; its end is the end of it.
-    pub(super) one_alone: bool,
+    /// How many are claimed at the most.
+    pub(super) most: usize,
     /// Not all that is due has been seen. Hooks wait for nobody: they are ready when they are stored.
     pub(super) hooks_alone: bool,
     /// How often the settings of a pool were changed.
@@ -84,12 +84,12 @@ impl Claims<'_> {
                 effects.trouble = Some(error);
                 return Ok(());
             }
-            if self.one_alone && !effects.starts.is_empty() {
+            if effects.starts.len() >= self.most {
                 effects.more = true;
                 return Ok(());
             }
             let Some(slot) = shims.next() else {
-                effects.shims_missing = pools.wanted(left, SHIMS_MAX);
+                effects.shims_missing = pools.wanted(left, STARTS_MAX);
                 return Ok(());
             };
             let head = found.head.clone();

@@ -21,8 +21,9 @@ use super::slots::Duty;
 /// How many rows a pass changes at the most.
 const ROWS_MAX: usize = 1000;
 
-/// How many shims are started in a row, before the loop looks at what else there is.
-pub(super) const SHIMS_MAX: usize = 64;
+/// How many shims are started in a row, and how many attempts: the first ones begin while the daemon
+/// goes on with the rest.
+pub(super) const STARTS_MAX: usize = 8;
 
 /// What follows the commit.
 #[derive(Default)]
@@ -65,6 +66,7 @@ impl Daemon {
         let clock_set = self.clock_set;
         let findings = self.inbox.len().min(ROWS_MAX);
         let may_claim = self.may_claim(clock::monotonic());
+        let most = self.starts_at_once();
         let mut effects = Effects::default();
         pools.begin();
         let pass = self.store.begin()?;
@@ -101,7 +103,7 @@ impl Daemon {
                 slots: &self.slots,
                 folder: &self.folder,
                 parallel: self.config.parallel,
-                one_alone: self.claims.in_a_row() > 0,
+                most,
                 hooks_alone: some_unseen,
                 settings: outlook.settings,
                 booted_at: self.booted_at,
@@ -121,12 +123,7 @@ impl Daemon {
         if !self.may_claim(clock::monotonic()) {
             return Ok(());
         }
-        // After trouble one attempt goes ahead.
-        let most = if self.claims.in_a_row() > 0 {
-            1
-        } else {
-            SHIMS_MAX
-        };
+        let most = self.starts_at_once();
         let missing = std::mem::take(&mut self.shims_missing);
         let available = self.slots.available().len();
         // That one run is due is what happens most often, and needs no pass to be found out.
@@ -151,6 +148,16 @@ impl Daemon {
             }
         }
         Ok(())
+    }
+
+    /// How many attempts are started in one pass.
+    fn starts_at_once(&self) -> usize {
+        // After trouble one goes ahead, with what is there; its end is the end of it.
+        if self.claims.in_a_row() > 0 {
+            1
+        } else {
+            STARTS_MAX
+        }
     }
 
     /// Could a run that has become due be started now, if its pool has no other?

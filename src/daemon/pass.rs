@@ -79,15 +79,10 @@ impl Daemon {
                 effects.outlived.push(outlived);
                 continue;
             }
-            if let Some(pool) = pass
-                .read()
-                .started_in(finding.key.run, finding.key.attempt)?
-            {
+            if let Some((settled, pool)) = settle(&pass, &self.folder, finding, now)? {
                 pools.change(pool);
+                effects.settled.push(settled);
             }
-            effects
-                .settled
-                .extend(settle(&pass, &self.folder, finding, now)?);
         }
         if clock_set {
             effects.follow_clock_again = follow_clock(&pass, now, &mut effects.settled)?;

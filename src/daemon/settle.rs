@@ -108,18 +108,19 @@ pub fn outlived(
     Ok(open.map(|open| (open, ending.clone())))
 }
 
-/// Writes one finding; `None` when it is old news.
+/// Writes one finding, and tells in which pool its attempt was started; `None` when it is old news.
 pub fn settle(
     pass: &Pass<'_>,
     folder: &Folder,
     finding: &Finding,
     now: Timestamp,
-) -> Result<Option<Settled>, StoreError> {
+) -> Result<Option<(Settled, String)>, StoreError> {
     let Key { run: id, attempt } = finding.key;
-    let run = match pass.read().run(id) {
+    let current = match pass.current(id) {
         Err(StoreError::NoRun { .. }) => return Ok(None),
         other => other?,
     };
+    let run = &current.run;
     let at = match &finding.what {
         What::Started { pid, started_at } => {
             pass.note_pid(id, attempt, *pid, *started_at)?;
@@ -139,9 +140,9 @@ pub fn settle(
     let finding = moved.as_ref().unwrap_or(finding);
     let event = event(finding, at);
     let transition = if failpoint::has_bug("cancel_can_flip") {
-        next(&not_canceled(&run), &event)
+        next(&not_canceled(run), &event)
     } else {
-        next(&run, &event)
+        next(run, &event)
     };
     let Ok(transition) = transition else {
         return Ok(None);
@@ -169,12 +170,13 @@ pub fn settle(
     };
     let said = finding.what.testimony();
     let complaints = said.map_or(Vec::new(), |said| said.complaints.clone());
-    let applied = pass.apply(id, &run, &transition, at, facts)?;
-    Ok(applied.then_some(Settled {
+    let applied = pass.apply_to(&current, &transition, at, facts)?;
+    let settled = Settled {
         id,
         transition,
         complaints,
-    }))
+    };
+    Ok(applied.then(|| (settled, current.pool().to_owned())))
 }
 
 /// A decision can send its run to a pool that there is; one that cannot be meant is complained of, and

@@ -10,10 +10,11 @@ use super::history::{Line, append};
 use super::pass::{Facts, Pass};
 
 impl Pass<'_> {
-    /// Writes what becomes of an attempt; gives its number. `due` is when its run was due before.
+    /// Writes what becomes of an attempt of a run of `pool`; gives its number. `due` is when its run
+    /// was due before.
     pub(super) fn update_attempt(
         &self,
-        id: RunId,
+        (id, pool): (RunId, &str),
         transition: &Transition,
         (at, due): (Timestamp, Option<Timestamp>),
         facts: Facts<'_>,
@@ -21,7 +22,7 @@ impl Pass<'_> {
         match (&transition.attempt, facts) {
             (AttemptChange::None, _) => Ok(None),
             (AttemptChange::Open(attempt), Facts::Claim { file, shim }) => {
-                self.open_attempt(id, *attempt, (at, due), (file, shim))?;
+                self.open_attempt((id, pool), *attempt, (at, due), (file, shim))?;
                 Ok(Some(*attempt))
             }
             (AttemptChange::Open(_), Facts::None | Facts::Ending { .. }) => {
@@ -43,7 +44,7 @@ impl Pass<'_> {
                     Facts::None | Facts::Claim { .. } => (None, None),
                 };
                 let success = transition.success();
-                self.note_end(id, *attempt, success, at)?;
+                self.note_end(pool, id, success, at)?;
                 let close = Close {
                     outcome,
                     success,
@@ -55,7 +56,7 @@ impl Pass<'_> {
                 Ok(Some(*attempt))
             }
             (AttemptChange::Forget(attempt), _) => {
-                self.note_end(id, *attempt, None, at)?;
+                self.note_end(pool, id, None, at)?;
                 self.connection()
                     .prepare_cached(
                         "DELETE FROM attempt WHERE run_id = ?1 AND number = ?2 \
@@ -69,7 +70,7 @@ impl Pass<'_> {
 
     fn open_attempt(
         &self,
-        id: RunId,
+        (id, pool): (RunId, &str),
         attempt: AttemptNumber,
         (at, due): (Timestamp, Option<Timestamp>),
         (file, shim): (&str, &ProcessIdentity),
@@ -78,8 +79,7 @@ impl Pass<'_> {
             .prepare_cached(
                 "INSERT INTO attempt (run_id, number, started_at, shim_file, shim_boot, shim_ns, \
                  shim_pid, shim_start, was_due_at, pool) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
-                 max(?9, (SELECT created_at FROM run WHERE id = ?1)), \
-                 (SELECT pool FROM run WHERE id = ?1))",
+                 max(?9, (SELECT created_at FROM run WHERE id = ?1)), ?10)",
             )?
             .execute(params![
                 id.0,
@@ -91,6 +91,7 @@ impl Pass<'_> {
                 shim.pid,
                 shim.start as i64,
                 due.map(Timestamp::millis),
+                pool,
             ])?;
         Ok(())
     }

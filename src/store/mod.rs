@@ -42,7 +42,7 @@ pub use folder::{Folder, Stream};
 pub use list::Filter;
 pub use many::{Among, Chunk};
 pub use open::{Access, Store, set_up};
-pub use pass::{Facts, OpenAttempt, Pass};
+pub use pass::{Current, Facts, OpenAttempt, Pass};
 pub use place::{check, is_doubtful};
 pub use queue::{Head, Outlook};
 pub use read::{Launch, Reader};

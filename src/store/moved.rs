@@ -7,7 +7,7 @@ use rusqlite::{named_params, params};
 use crate::model::policy::Changes;
 use crate::model::{AttemptChange, Reason, Run, RunId, RunResult, State, Timestamp, Transition};
 
-use super::pass::Pass;
+use super::pass::{Current, Pass};
 use super::row::state_word;
 use super::tally::{Place, Standing, Tally};
 
@@ -38,19 +38,16 @@ const SEND: &str = "UPDATE run SET pool = coalesce(?1, pool), priority = coalesc
      AND snoozes = ?8";
 
 impl Pass<'_> {
-    /// Writes what becomes of run `id`, if it is still as `before`. `false`: it is not.
+    /// Writes what becomes of a run, if it is still as it was read. `false`: it is not.
     pub(super) fn update_run(
         &self,
-        id: RunId,
-        before: &Run,
+        current: &Current,
         transition: &Transition,
         at: Timestamp,
         (result, changes): (Option<&RunResult>, Option<&Changes>),
     ) -> rusqlite::Result<bool> {
         let connection = self.connection();
-        let Some(stood) = Standing::of(connection, id)? else {
-            return Ok(false);
-        };
+        let (id, before, stood) = (current.id, &current.run, current.standing());
         let stands = match (&before.state, &transition.attempt) {
             (State::Waiting { .. } | State::Held, AttemptChange::Open(attempt)) => {
                 let mut start = connection.prepare_cached(START)?;
@@ -99,7 +96,7 @@ impl Pass<'_> {
             return Ok(false);
         };
         let mut tally = Tally::default();
-        tally.moved(&stood, &stands);
+        tally.moved(stood, &stands);
         if let AttemptChange::Close { .. } = transition.attempt {
             tally.close(&stood.pool, transition.success());
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
 use crate::model::policy::Witness;
 use crate::model::{
@@ -17,6 +17,7 @@ use super::history::{self, Line};
 use super::hook;
 use super::read::Reader;
 use super::row;
+use super::tally::{STANDING, Standing};
 
 /// An open write transaction; dropped without [`Pass::commit`] it changes nothing.
 #[derive(Debug)]
@@ -48,6 +49,17 @@ pub enum Facts<'a> {
         /// What else was said of it.
         testimony: &'a Testimony,
     },
+}
+
+/// A run as an open transaction has read it, with what of it counts for others: what is applied to it
+/// in the same transaction need not look for that again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Current {
+    /// The run.
+    pub id: RunId,
+    /// It as the state machine sees it.
+    pub run: Run,
+    standing: Standing,
 }
 
 /// An attempt that occupies a slot.
@@ -86,6 +98,14 @@ impl<'s> Pass<'s> {
         Reader::new(self.connection, &self.path)
     }
 
+    /// The run `id`, to be applied to.
+    pub fn current(&self, id: RunId) -> Result<Current, StoreError> {
+        static CURRENT: LazyLock<String> =
+            LazyLock::new(|| format!("SELECT {} FROM run WHERE id = ?1", Current::columns()));
+        self.read()
+            .found_by(&CURRENT, id, |row| Current::at(row, id))
+    }
+
     /// Writes `transition` of run `id`, whole, if the run is still as `before`. `false`: it is not,
     /// somebody was faster, and nothing was written. `at` is when it happened.
     pub fn apply(
@@ -96,14 +116,36 @@ impl<'s> Pass<'s> {
         at: Timestamp,
         facts: Facts<'_>,
     ) -> Result<bool, StoreError> {
-        let result = ending(before, transition, facts);
+        let Some(standing) = self.guard(Standing::of(self.connection, id))? else {
+            return Ok(false);
+        };
+        let current = Current {
+            id,
+            run: before.clone(),
+            standing,
+        };
+        self.apply_to(&current, transition, at, facts)
+    }
+
+    /// As [`Pass::apply`], of a run that this transaction has read.
+    pub fn apply_to(
+        &self,
+        current: &Current,
+        transition: &Transition,
+        at: Timestamp,
+        facts: Facts<'_>,
+    ) -> Result<bool, StoreError> {
+        let Current { id, run, standing } = current;
+        let id = *id;
+        let result = ending(run, transition, facts);
         let changes = facts.testimony().map(|said| &said.changes);
-        let changed = self.update_run(id, before, transition, at, (result.as_ref(), changes));
+        let changed = self.update_run(current, transition, at, (result.as_ref(), changes));
         if !self.guard(changed)? {
             return Ok(false);
         }
-        let due = before.state.due();
-        let attempt = self.guard(self.update_attempt(id, transition, (at, due), facts))?;
+        let due = run.state.due();
+        let attempt = self.update_attempt((id, &standing.pool), transition, (at, due), facts);
+        let attempt = self.guard(attempt)?;
         self.guard(self.write_history(id, transition, (at, attempt), facts))?;
         match (transition.hook, result) {
             (HookChange::Enqueue, Some(result)) => {
@@ -194,6 +236,31 @@ impl Drop for Pass<'_> {
             // What fails here leaves the transaction to the end of the connection.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
+    }
+}
+
+impl Current {
+    /// The columns that [`Current::at`] reads, in its order.
+    pub(super) fn columns() -> String {
+        format!("{}, {STANDING}", row::RUN)
+    }
+
+    /// The run `id`, of these columns.
+    pub(super) fn at(row: &Row<'_>, id: RunId) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id,
+            run: row::run(row)?,
+            standing: Standing::at(row, row::RUN_WIDTH)?,
+        })
+    }
+
+    /// The pool that its next attempt is started in, or in which its open one was.
+    pub fn pool(&self) -> &str {
+        &self.standing.pool
+    }
+
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
     }
 }
 

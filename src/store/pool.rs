@@ -7,7 +7,7 @@ use rusqlite::{Row, named_params, params};
 
 use crate::model::pool::{Gate, Gauge, Pool, PoolRecord, Rate, probe_backoff};
 use crate::model::time::millis_of;
-use crate::model::{AttemptNumber, RunId, Timestamp};
+use crate::model::{RunId, Timestamp};
 
 use super::error::StoreError;
 use super::pass::Pass;
@@ -32,10 +32,9 @@ const NAMES: &str =
 const OVERDUE: &str = "SELECT pool FROM run INDEXED BY run_due \
      WHERE stage = 'scheduled' AND due_at <= ?1";
 
-/// The pool in which an attempt was started, if what it remembers can change with its end.
-const STARTED_IN: &str = "SELECT attempt.pool FROM attempt JOIN gate ON gate.pool = attempt.pool \
-     WHERE run_id = ?1 AND number = ?2 \
-     AND (?3 IS 0 OR gate.probe_run = ?1 OR (?3 IS 1 AND gate.streak > 0))";
+/// Can what a pool remembers change with the end of an attempt that was started in it?
+const MINDS_END: &str = "SELECT 1 FROM gate WHERE pool = ?1 \
+     AND (?3 IS 0 OR probe_run = ?2 OR (?3 IS 1 AND streak > 0))";
 
 impl Reader<'_> {
     /// The pool `name`, if there is one.
@@ -91,18 +90,6 @@ impl Reader<'_> {
     pub fn gauge(&self) -> Result<Gauge, StoreError> {
         let found = self.rows(GAUGE, [ALL], |row| gauge(row, 0))?;
         Ok(found.first().copied().unwrap_or_default())
-    }
-
-    /// The pool in which an attempt was started.
-    pub fn started_in(
-        &self,
-        run: RunId,
-        attempt: AttemptNumber,
-    ) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT pool FROM attempt WHERE run_id = ?1 AND number = ?2";
-        Ok(self
-            .rows(sql, params![run.0, attempt.0], |row| row.get(0))?
-            .pop())
     }
 }
 
@@ -180,30 +167,27 @@ impl Pass<'_> {
             .map(drop)
     }
 
-    /// Has the pool of an attempt remember that it ended at `at`, with this success.
+    /// Has the pool `name` remember that an attempt of `run`, started in it, ended at `at` with this
+    /// success.
     pub(super) fn note_end(
         &self,
+        name: &str,
         run: RunId,
-        attempt: AttemptNumber,
         success: Option<bool>,
         at: Timestamp,
     ) -> rusqlite::Result<()> {
         let connection = self.connection();
-        let mut started_in = connection.prepare_cached(STARTED_IN)?;
-        let mut rows = started_in.query(params![run.0, attempt.0, success])?;
-        let Some(row) = rows.next()? else {
+        let mut minds = connection.prepare_cached(MINDS_END)?;
+        if !minds.exists(params![name, run.0, success])? {
             return Ok(());
-        };
-        let name: String = row.get(0)?;
+        }
         let sql = format!("{POOL} WHERE name = ?1");
-        let found = connection
-            .prepare_cached(&sql)?
-            .query_row([&name], record)?;
+        let found = connection.prepare_cached(&sql)?.query_row([name], record)?;
         let gate = found.pool.after_end(&found.gate, run, success, at);
         if gate == found.gate {
             return Ok(());
         }
-        self.write_gate(&name, &gate)
+        self.write_gate(name, &gate)
     }
 }
 

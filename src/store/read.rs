@@ -88,9 +88,7 @@ impl<'a> Reader<'a> {
     /// The run `id` as people see it.
     pub fn record(&self, id: RunId) -> Result<RunRecord, StoreError> {
         let sql = format!("SELECT {}, {RECORD} FROM run WHERE id = ?1", row::RUN);
-        let found = self.connection.prepare_cached(&sql);
-        let found = found.and_then(|mut select| select.query_row([id.0], record).optional());
-        self.found(id, found)
+        self.found_by(&sql, id, record)
     }
 
     /// The run `id` as people see it, with its attempts.
@@ -228,6 +226,18 @@ impl<'a> Reader<'a> {
         let select = self.connection.prepare_cached(sql);
         let read = select.and_then(|mut select| select.query_map(params, map)?.collect());
         read.map_err(|error| self.error(error))
+    }
+
+    /// What `sql` finds of the run ?1, which is `id`.
+    pub(super) fn found_by<T>(
+        &self,
+        sql: &str,
+        id: RunId,
+        map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let found = self.connection.prepare_cached(sql);
+        let found = found.and_then(|mut select| select.query_row([id.0], map).optional());
+        self.found(id, found)
     }
 
     fn found<T>(&self, id: RunId, found: rusqlite::Result<Option<T>>) -> Result<T, StoreError> {

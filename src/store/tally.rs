@@ -3,6 +3,7 @@
 //! the same transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -54,8 +55,11 @@ pub(super) struct Tally {
     open: BTreeSet<String>,
 }
 
-const STANDING: &str = "SELECT state, stage, open_attempt IS NOT NULL, pool, lock FROM run \
-     WHERE id = ?1";
+/// The columns that [`Standing::at`] reads, in its order.
+pub(super) const STANDING: &str = "state, stage, open_attempt IS NOT NULL, pool, lock";
+
+static STANDING_OF: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {STANDING} FROM run WHERE id = ?1"));
 
 const COUNT: &str = "UPDATE gauge SET held = held + ?2, scheduled = scheduled + ?3, \
      locked = locked + ?4, ready = ready + ?5, running = running + ?6, closing = closing + ?7, \
@@ -97,8 +101,27 @@ impl Place {
 impl Standing {
     /// That of run `id`, which is stored.
     pub(super) fn of(connection: &Connection, id: RunId) -> rusqlite::Result<Option<Self>> {
-        let mut select = connection.prepare_cached(STANDING)?;
-        select.query_row([id.0], standing).optional()
+        let mut select = connection.prepare_cached(&STANDING_OF)?;
+        let found = select.query_row([id.0], |row| Self::at(row, 0));
+        found.optional()
+    }
+
+    /// That of the columns [`STANDING`] from `at`.
+    pub(super) fn at(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        let is_open: bool = row.get(at + 2)?;
+        let stage = row.get_ref(at + 1)?.as_str_or_null()?;
+        let place = match (row.get_ref(at)?.as_str()?, stage, is_open) {
+            ("waiting", Some(stage), _) => Place::of_stage(stage),
+            ("waiting", None, _) => Place::Held,
+            ("running", _, _) => Place::Running,
+            ("canceled", _, true) => Place::Closing,
+            _ => Place::Out,
+        };
+        Ok(Self {
+            pool: row.get(at + 3)?,
+            lock: row.get(at + 4)?,
+            place,
+        })
     }
 
     /// The same in another place.
@@ -113,23 +136,6 @@ impl Standing {
     fn held_lock(&self) -> Option<&str> {
         self.lock.as_deref().filter(|_| self.place.has_lock())
     }
-}
-
-fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let is_open: bool = row.get(2)?;
-    let stage = row.get_ref(1)?.as_str_or_null()?;
-    let place = match (row.get_ref(0)?.as_str()?, stage, is_open) {
-        ("waiting", Some(stage), _) => Place::of_stage(stage),
-        ("waiting", None, _) => Place::Held,
-        ("running", _, _) => Place::Running,
-        ("canceled", _, true) => Place::Closing,
-        _ => Place::Out,
-    };
-    Ok(Standing {
-        pool: row.get(3)?,
-        lock: row.get(4)?,
-        place,
-    })
 }
 
 impl Tally {

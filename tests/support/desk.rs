@@ -116,19 +116,18 @@ impl Desk {
     /// Ends the open attempt of run `id`, and hands on what it has held.
     pub fn settle(&mut self, id: RunId, code: u8, now: Timestamp) {
         self.pass(now, |pass| {
-            let run = pass.read().run(id)?;
-            let attempt = run.state.open_attempt().expect("it runs");
+            let current = pass.current(id)?;
+            let attempt = current.run.state.open_attempt().expect("it runs");
             pass.note_pid(id, attempt, 1, now)?;
             pass.read().open_attempt(id)?;
-            pass.read().started_in(id, attempt)?;
             let ended = Event::Ended {
                 at: now,
                 attempt,
                 outcome: Outcome::Exit { code },
                 testimony: Box::default(),
             };
-            let end = next(&run, &ended).expect("its attempt is open");
-            assert!(pass.apply(id, &run, &end, now, Facts::None)?);
+            let end = next(&current.run, &ended).expect("its attempt is open");
+            assert!(pass.apply_to(&current, &end, now, Facts::None)?);
             pass.hand_locks_on(MANY).map(drop)
         });
     }

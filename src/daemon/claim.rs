@@ -124,8 +124,9 @@ impl Claims<'_> {
     /// Opens the next attempt of the head of a pool for the shim of `slot`.
     fn claim(&self, pass: &Pass<'_>, found: &Startable, slot: u64) -> Result<Claim, StoreError> {
         let id = found.head.run;
-        let run = pass.read().run(id)?;
-        let transition = match next(&run, &Event::Start { at: self.now }) {
+        let launch = pass.launch(id)?;
+        let run = &launch.current.run;
+        let transition = match next(run, &Event::Start { at: self.now }) {
             Ok(transition) => transition,
             Err(Refusal::NotDue) => return Ok(Claim::NotDue),
             Err(
@@ -143,7 +144,7 @@ impl Claims<'_> {
             file: &shim.file,
             shim: &shim.identity,
         };
-        if !pass.apply(id, &run, &transition, self.now, facts)? {
+        if !pass.apply_to(&launch.current, &transition, self.now, facts)? {
             return Ok(Claim::Refused);
         }
         let record = &found.record;
@@ -151,7 +152,6 @@ impl Claims<'_> {
         if gate != record.gate {
             pass.set_gate(&record.pool.name, &gate)?;
         }
-        let launch = pass.read().launch(id)?;
         // It may be what brought the machine down.
         let due_at_boot = matches!(run.state, State::Waiting { due, .. } if due <= self.booted_at);
         // A hook tells of its parent's ending.

@@ -185,14 +185,14 @@ impl Daemon {
                 return Ok(());
             }
         };
-        let launch = self.store.read().launch(key.run);
+        let run = self.store.read().run(key.run);
         let open = OpenAttempt {
             run: key.run,
             attempt: key.attempt,
             canceled: false,
             file: slot.shim.file,
             shim: slot.shim.identity,
-            policy: launch.map(|launch| launch.run.policy).unwrap_or_default(),
+            policy: run.map(|run| run.policy).unwrap_or_default(),
         };
         if self.bury(open) == Some(What::NeverStarted) {
             // One shim that dies before its work is an accident; one after the other must not

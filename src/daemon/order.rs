@@ -38,7 +38,7 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         Some(digest) => Some(input(store, digest)?),
         None => None,
     };
-    let line = launch.run.policy.rules.decide.clone();
+    let line = launch.current.run.policy.rules.decide.clone();
     let decider = line.map(|line| decider(store, key, line)).transpose()?;
     let output = |stream| path_bytes(&folder.output(key.run, key.attempt, stream));
     let variables = variables(folder, name, key, &launch);
@@ -47,7 +47,7 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         grace,
         rules,
         ..
-    } = launch.run.policy;
+    } = launch.current.run.policy;
     Ok(Order {
         run: key.run,
         attempt: key.attempt,
@@ -62,7 +62,7 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         decision: path_bytes(&folder.decision(key.run, key.attempt)),
         rules,
         timeout,
-        deadline_at: launch.run.deadline_at,
+        deadline_at: launch.current.run.deadline_at,
         decider,
         grace,
     })
@@ -86,11 +86,15 @@ fn variables(folder: &Folder, name: &str, key: Key, launch: &Launch) -> Environm
     let mut set = |key: &str, value: &[u8]| variables.push(key.as_bytes(), value);
     set("RETRIER_RUN_ID", key.run.to_string().as_bytes());
     set(ATTEMPT, key.attempt.to_string().as_bytes());
-    let max = launch.run.max_attempts().map_or(String::new(), number);
+    let max = launch
+        .current
+        .run
+        .max_attempts()
+        .map_or(String::new(), number);
     set("RETRIER_MAX_ATTEMPTS", max.as_bytes());
     set(
         "RETRIER_LAST_ATTEMPT",
-        flag(launch.run.is_last_attempt()).as_bytes(),
+        flag(launch.current.run.is_last_attempt()).as_bytes(),
     );
     set(KEY, idempotency_key(name, key).as_bytes());
     let previous = launch

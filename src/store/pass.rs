@@ -17,7 +17,7 @@ use super::history::{self, Line};
 use super::hook;
 use super::read::Reader;
 use super::row;
-use super::tally::{STANDING, Standing};
+use super::tally::{self, Standing};
 
 /// An open write transaction; dropped without [`Pass::commit`] it changes nothing.
 #[derive(Debug)]
@@ -240,9 +240,12 @@ impl Drop for Pass<'_> {
 }
 
 impl Current {
+    /// How many columns [`Current::at`] reads.
+    pub(super) const WIDTH: usize = row::RUN_WIDTH + Standing::WIDTH;
+
     /// The columns that [`Current::at`] reads, in its order.
     pub(super) fn columns() -> String {
-        format!("{}, {STANDING}", row::RUN)
+        format!("{}, {}", row::RUN, tally::STANDING)
     }
 
     /// The run `id`, of these columns.

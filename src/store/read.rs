@@ -1,6 +1,7 @@
 //! Looking: every statement that only reads.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -13,7 +14,7 @@ use crate::sys::failpoint;
 
 use super::error::StoreError;
 use super::open::Store;
-use super::pass::{OpenAttempt, find};
+use super::pass::{Current, OpenAttempt, Pass, find};
 use super::row;
 
 /// Reads what is stored: the latest commit, or what an open transaction sees.
@@ -23,11 +24,11 @@ pub struct Reader<'a> {
     path: &'a Path,
 }
 
-/// What an attempt needs to be started.
+/// What an attempt needs to be started, read before it is opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
-    /// The run, with the attempt open.
-    pub run: Run,
+    /// The run, with the attempt not open yet.
+    pub current: Current,
     /// The program and its arguments.
     pub command: Vec<Vec<u8>>,
     /// The folder it runs in.
@@ -164,23 +165,6 @@ impl<'a> Reader<'a> {
         self.rows(CLOSING, [], |row| row.get(0).map(RunId))
     }
 
-    /// What the open attempt of run `id` needs to be started.
-    pub fn launch(&self, id: RunId) -> Result<Launch, StoreError> {
-        let sql = format!(
-            "SELECT {}, command, cwd, umask, environment.bytes, input.digest, parent_id, \
-             parent_result, previous.outcome FROM run \
-             JOIN content AS environment ON environment.id = environment_id \
-             LEFT JOIN content AS input ON input.id = stdin_id \
-             LEFT JOIN attempt AS previous ON previous.run_id = run.id \
-             AND previous.number = attempts - 1 \
-             WHERE run.id = ?1",
-            row::RUN
-        );
-        let found = self.connection.prepare_cached(&sql);
-        let found = found.and_then(|mut select| select.query_row([id.0], launch).optional());
-        self.found(id, found)
-    }
-
     /// The content with this digest.
     pub fn content(&self, digest: &str) -> Result<Vec<u8>, StoreError> {
         let read = self.connection.query_row(
@@ -260,6 +244,25 @@ impl<'a> Reader<'a> {
     }
 }
 
+impl Pass<'_> {
+    /// What the next attempt of run `id` needs to be started.
+    pub fn launch(&self, id: RunId) -> Result<Launch, StoreError> {
+        static LAUNCH: LazyLock<String> = LazyLock::new(|| {
+            format!(
+                "SELECT {}, command, cwd, umask, environment.bytes, input.digest, parent_id, \
+                 parent_result, previous.outcome FROM run \
+                 JOIN content AS environment ON environment.id = environment_id \
+                 LEFT JOIN content AS input ON input.id = stdin_id \
+                 LEFT JOIN attempt AS previous ON previous.run_id = run.id \
+                 AND previous.number = attempts WHERE run.id = ?1",
+                Current::columns()
+            )
+        });
+        let read = self.read();
+        read.found_by(&LAUNCH, id, |row| launch(row, id))
+    }
+}
+
 fn open_sql(of: &str) -> String {
     format!(
         "SELECT run.id, run.open_attempt, run.state = 'canceled', run.policy, \
@@ -314,12 +317,12 @@ fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     })
 }
 
-fn launch(row: &Row<'_>) -> rusqlite::Result<Launch> {
-    let at = row::RUN_WIDTH;
+fn launch(row: &Row<'_>, id: RunId) -> rusqlite::Result<Launch> {
+    let at = Current::WIDTH;
     let parent: Option<i64> = row.get(at + 5)?;
     let parent_result: Option<String> = row.get(at + 6)?;
     Ok(Launch {
-        run: row::run(row)?,
+        current: Current::at(row, id)?,
         command: words(row, at)?,
         cwd: row.get(at + 1)?,
         umask: row.get(at + 2)?,

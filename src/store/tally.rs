@@ -56,7 +56,7 @@ pub(super) struct Tally {
 }
 
 /// The columns that [`Standing::at`] reads, in its order.
-pub(super) const STANDING: &str = "state, stage, open_attempt IS NOT NULL, pool, lock";
+pub(super) const STANDING: &str = "state, stage, open_attempt IS NOT NULL, run.pool, lock";
 
 static STANDING_OF: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {STANDING} FROM run WHERE id = ?1"));
@@ -99,6 +99,9 @@ impl Place {
 }
 
 impl Standing {
+    /// How many columns [`Standing::at`] reads.
+    pub(super) const WIDTH: usize = 5;
+
     /// That of run `id`, which is stored.
     pub(super) fn of(connection: &Connection, id: RunId) -> rusqlite::Result<Option<Self>> {
         let mut select = connection.prepare_cached(&STANDING_OF)?;

@@ -96,16 +96,15 @@ impl Desk {
             read.gauge()?;
             let record = read.pool(pool)?.expect("there is such a pool");
             let head = read.head(pool, false)?.expect("there is a ready run");
-            let run = read.run(head.run)?;
-            let start = next(&run, &Event::Start { at: now }).expect("it is due");
+            let launch = pass.launch(head.run)?;
+            let start = next(&launch.current.run, &Event::Start { at: now }).expect("it is due");
             let facts = Facts::Claim {
                 file: "1-1",
                 shim: &shim,
             };
-            assert!(pass.apply(head.run, &run, &start, now, facts)?);
+            assert!(pass.apply_to(&launch.current, &start, now, facts)?);
             let gate = record.pool.after_start(&record.gate, head.run, now);
             pass.set_gate(pool, &gate)?;
-            read.launch(head.run)?;
             read.head(pool, true)?;
             claimed = Some(head.run);
             Ok(())

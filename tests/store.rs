@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 
 use retrier::model::{Environment, Event, Outcome, Policy, RunId, Spec, Start, Timestamp, next};
-use retrier::store::{Access, Facts, Filter, Folder, Store, StoreError};
+use retrier::store::{Access, Facts, Filter, Folder, Reader, Store, StoreError};
 use retrier::sys::identity::World;
 use rusqlite::Connection;
 
@@ -114,6 +114,39 @@ fn the_same_answer_is_applied_once() {
         "one hook, for one ending"
     );
     assert_eq!(store.read().attempts(id).expect("they are stored").len(), 1);
+}
+
+/// The counts are written by the commit; whoever looks before it must not start more than there is
+/// room for.
+#[test]
+fn a_pass_sees_what_it_has_counted() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut store = store(&folder(dir.path()));
+    let id = store.submit(&spec(), || NOW).expect("it is stored").id;
+    let world = World::current().expect("/proc is there");
+    let shim = world.identify(std::process::id() as i32);
+    let shim = shim.expect("this process lives");
+    let counted = |read: Reader<'_>| {
+        let pool = read.pool("default").expect("it is read");
+        let pools = read.pools().expect("they are read");
+        let gauge = pool.expect("it is there").gauge;
+        assert_eq!(pools[0].gauge, gauge);
+        assert_eq!(read.gauge().expect("it is read"), gauge);
+        (gauge.ready, gauge.running)
+    };
+    let pass = store.begin().expect("nobody else writes");
+    let waiting = pass.current(id).expect("it is stored");
+    let start = next(&waiting.run, &Event::Start { at: NOW }).expect("it is due");
+    let claim = Facts::Claim {
+        file: "1",
+        shim: &shim,
+    };
+    assert_eq!(counted(pass.read()), (1, 0));
+    let applied = pass.apply_to(&waiting, &start, NOW, claim);
+    assert!(applied.expect("it fits"));
+    assert_eq!(counted(pass.read()), (0, 1));
+    pass.commit().expect("there is room");
+    assert_eq!(counted(store.read()), (0, 1));
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub fn enqueue(
         },
         &mut tally,
     )?;
-    tally.write(connection)?;
+    pass.tell(tally)?;
     connection
         .prepare_cached("UPDATE run SET hook_id = ?1 WHERE id = ?2")?
         .execute(params![hook.0, id.0])?;

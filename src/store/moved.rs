@@ -103,7 +103,7 @@ impl Pass<'_> {
         if state_word(&transition.state) != state_word(&before.state) {
             tally.finish(&stands.pool, &transition.state);
         }
-        tally.write(connection)?;
+        self.tell(tally)?;
         Ok(true)
     }
 

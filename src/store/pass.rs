@@ -17,13 +17,14 @@ use super::history::{self, Line};
 use super::hook;
 use super::read::Reader;
 use super::row;
-use super::tally::{self, Standing};
+use super::tally::{self, Counts, Standing};
 
 /// An open write transaction; dropped without [`Pass::commit`] it changes nothing.
 #[derive(Debug)]
 pub struct Pass<'s> {
     connection: &'s Connection,
     path: PathBuf,
+    counts: Counts,
 }
 
 /// What the world adds to a transition.
@@ -90,12 +91,16 @@ impl<'s> Pass<'s> {
             .prepare_cached(begin)
             .and_then(|mut begin| begin.execute([]));
         begun.map_err(|error| StoreError::from_sqlite(&path, error))?;
-        Ok(Self { connection, path })
+        Ok(Self {
+            connection,
+            path,
+            counts: Counts::default(),
+        })
     }
 
     /// What is stored, as this transaction sees it.
     pub fn read(&self) -> Reader<'_> {
-        Reader::new(self.connection, &self.path)
+        Reader::new(self.connection, &self.path, Some(&self.counts))
     }
 
     /// The run `id`, to be applied to.
@@ -193,6 +198,7 @@ impl<'s> Pass<'s> {
 
     /// Commits. Errors: nothing was committed, but for [`StoreError::Unknown`].
     pub fn commit(self) -> Result<(), StoreError> {
+        self.guard(self.write_counts())?;
         let committed = self
             .connection
             .prepare_cached("COMMIT")
@@ -217,6 +223,10 @@ impl<'s> Pass<'s> {
 
     pub(super) fn connection(&self) -> &Connection {
         self.connection
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     pub(super) fn path(&self) -> &Path {

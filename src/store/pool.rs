@@ -1,6 +1,7 @@
 //! Pools: their settings, what they remember, and how many of their runs stand where.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::{Row, named_params, params};
@@ -13,7 +14,7 @@ use super::error::StoreError;
 use super::pass::Pass;
 use super::read::Reader;
 use super::row::{time, unreadable};
-use super::tally::ALL;
+use super::tally::{ALL, Change};
 
 /// So many pools are named to somebody who has named another.
 const NAMED_MAX: usize = 20;
@@ -22,6 +23,8 @@ const POOL: &str = "SELECT name, parallel, paused, rate_starts, rate_ms, burst, 
      seed, options, arrival_us, streak, probes, probe_at, probe_run, held, scheduled, locked, \
      ready, running, closing, executions, failures, succeeded, failed, canceled \
      FROM pool JOIN gate ON gate.pool = name JOIN gauge ON gauge.pool = name";
+
+static POOL_NAMED: LazyLock<String> = LazyLock::new(|| format!("{POOL} WHERE name = ?1"));
 
 const GAUGE: &str = "SELECT held, scheduled, locked, ready, running, closing, executions, \
      failures, succeeded, failed, canceled FROM gauge WHERE pool = ?1";
@@ -39,8 +42,9 @@ const MINDS_END: &str = "SELECT 1 FROM gate WHERE pool = ?1 \
 impl Reader<'_> {
     /// The pool `name`, if there is one.
     pub fn pool(&self, name: &str) -> Result<Option<PoolRecord>, StoreError> {
-        let sql = format!("{POOL} WHERE name = ?1");
-        Ok(self.rows(&sql, [name], record)?.pop())
+        let uncounted = self.uncounted(name);
+        let found = self.rows(&POOL_NAMED, [name], |row| record(row, &uncounted));
+        Ok(found?.pop())
     }
 
     /// Is there a pool `name`?
@@ -66,7 +70,10 @@ impl Reader<'_> {
 
     /// All pools, by name.
     pub fn pools(&self) -> Result<Vec<PoolRecord>, StoreError> {
-        self.rows(&format!("{POOL} ORDER BY name"), [], record)
+        self.rows(&format!("{POOL} ORDER BY name"), [], |row| {
+            let name: String = row.get(0)?;
+            record(row, &self.uncounted(&name))
+        })
     }
 
     /// The names of the pools but that of the hooks, by name, those after `after`, at most `limit`.
@@ -88,7 +95,8 @@ impl Reader<'_> {
 
     /// How many runs stand where, of all pools but that of the hooks.
     pub fn gauge(&self) -> Result<Gauge, StoreError> {
-        let found = self.rows(GAUGE, [ALL], |row| gauge(row, 0))?;
+        let uncounted = self.uncounted(ALL);
+        let found = self.rows(GAUGE, [ALL], |row| gauge(row, 0, &uncounted))?;
         Ok(found.first().copied().unwrap_or_default())
     }
 }
@@ -125,6 +133,7 @@ impl Pass<'_> {
 
     /// Forgets the pool `name`. `false`: it has unfinished runs, or one is still being ended.
     pub fn delete_pool(&self, name: &str) -> Result<bool, StoreError> {
+        self.guard(self.write_counts())?;
         let deleted = self.connection().execute(
             "DELETE FROM pool WHERE name = ?1 AND EXISTS (SELECT 1 FROM gauge WHERE pool = ?1 \
              AND held + scheduled + locked + ready + running + closing = 0)",
@@ -141,7 +150,10 @@ impl Pass<'_> {
     /// After the clock was set: no gate keeps its pool waiting longer than was planned.
     pub fn follow_clock(&self, now: Timestamp) -> Result<(), StoreError> {
         let sql = format!("{POOL} WHERE rate_ms IS NOT NULL OR probe_at IS NOT NULL");
-        for PoolRecord { pool, gate, .. } in self.read().rows(&sql, [], record)? {
+        let read = self.read();
+        for PoolRecord { pool, gate, .. } in
+            read.rows(&sql, [], |row| record(row, &Change::default()))?
+        {
             let within = pool.within_reach(&gate, now);
             if within != gate {
                 self.set_gate(&pool.name, &within)?;
@@ -181,8 +193,9 @@ impl Pass<'_> {
         if !minds.exists(params![name, run.0, success])? {
             return Ok(());
         }
-        let sql = format!("{POOL} WHERE name = ?1");
-        let found = connection.prepare_cached(&sql)?.query_row([name], record)?;
+        let found = connection
+            .prepare_cached(&POOL_NAMED)?
+            .query_row([name], |row| record(row, &Change::default()))?;
         let gate = found.pool.after_end(&found.gate, run, success, at);
         if gate == found.gate {
             return Ok(());
@@ -191,7 +204,8 @@ impl Pass<'_> {
     }
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<PoolRecord> {
+/// A pool; `uncounted` is to be added to its counts.
+fn record(row: &Row<'_>, uncounted: &Change) -> rusqlite::Result<PoolRecord> {
     let rate = match (row.get(3)?, row.get::<_, Option<i64>>(4)?, row.get(5)?) {
         (Some(starts), Some(per_ms), Some(burst)) => Some(Rate {
             starts,
@@ -221,12 +235,15 @@ fn record(row: &Row<'_>) -> rusqlite::Result<PoolRecord> {
             probe_at: time(row, 13)?,
             probe: row.get::<_, Option<_>>(14)?.map(RunId),
         },
-        gauge: gauge(row, 15)?,
+        gauge: gauge(row, 15, uncounted)?,
     })
 }
 
-fn gauge(row: &Row<'_>, at: usize) -> rusqlite::Result<Gauge> {
-    let count = |n: usize| row.get::<_, i64>(at + n).map(i64::unsigned_abs);
+fn gauge(row: &Row<'_>, at: usize, uncounted: &Change) -> rusqlite::Result<Gauge> {
+    let count = |n: usize| {
+        let count = uncounted.on(n, row.get(at + n)?);
+        Ok::<_, rusqlite::Error>(count.unsigned_abs())
+    };
     Ok(Gauge {
         held: count(0)?,
         scheduled: count(1)?,

@@ -182,7 +182,7 @@ impl Pass<'_> {
             let before = Standing { pool, lock, place };
             self.guard(self.set_stage(&mut tally, run, &before, ("scheduled", to)))?;
         }
-        self.guard(tally.write(self.connection()))?;
+        self.guard(self.tell(tally))?;
         Ok(more)
     }
 
@@ -264,7 +264,7 @@ impl Pass<'_> {
         };
         let mut tally = Tally::default();
         self.guard(self.set_stage(&mut tally, run, &before, (from, to)))?;
-        self.guard(tally.write(self.connection()))
+        self.guard(self.tell(tally))
     }
 
     /// Moves a run that stands so to another stage, if it is in stage `from`.

@@ -16,12 +16,15 @@ use super::error::StoreError;
 use super::open::Store;
 use super::pass::{Current, OpenAttempt, Pass, find};
 use super::row;
+use super::tally::{Change, Counts};
 
 /// Reads what is stored: the latest commit, or what an open transaction sees.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     connection: &'a Connection,
     path: &'a Path,
+    /// What an open transaction has not written yet.
+    counts: Option<&'a Counts>,
 }
 
 /// What an attempt needs to be started, read before it is opened.
@@ -48,7 +51,7 @@ pub struct Launch {
 impl Store {
     /// What is stored now.
     pub fn read(&self) -> Reader<'_> {
-        Reader::new(&self.connection, self.folder().database())
+        Reader::new(&self.connection, self.folder().database(), None)
     }
 }
 
@@ -77,8 +80,22 @@ pub(super) const CLOSING: &str = "SELECT id FROM run INDEXED BY run_closing \
 const OPEN_OF_RUN: &str = " AND run.id = ?1";
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(connection: &'a Connection, path: &'a Path) -> Self {
-        Self { connection, path }
+    pub(super) fn new(
+        connection: &'a Connection,
+        path: &'a Path,
+        counts: Option<&'a Counts>,
+    ) -> Self {
+        Self {
+            connection,
+            path,
+            counts,
+        }
+    }
+
+    /// What has to be added to the counts of `pool` that are stored.
+    pub(super) fn uncounted(&self, pool: &str) -> Change {
+        self.counts
+            .map_or(Change::default(), |counts| counts.of(pool))
     }
 
     /// The run `id` as the state machine sees it.

@@ -173,7 +173,7 @@ impl Submission<'_> {
         let pass = self.pass;
         pass.guard(count_refs(pass.connection(), self.environment))?;
         pass.guard(count_refs(pass.connection(), self.stdin))?;
-        pass.guard(self.tally.write(pass.connection()))?;
+        pass.guard(pass.tell(self.tally))?;
         let reached = failpoint::reach("submit_before_commit");
         reached.map_err(|error| StoreError::from_io(pass.path(), error))?;
         if failpoint::has_bug("ack_before_commit") {

@@ -1,13 +1,16 @@
 //! How many runs of each pool stand where, counted as they move, so that nobody has to count: see the
-//! table `gauge`. Whoever writes where a run stands tells a [`Tally`] of it and writes that down with
-//! the same transaction.
+//! table `gauge`. Whoever writes where a run stands tells a [`Tally`] of it and gives that to its
+//! [`Pass`], which writes each count once, however many runs move.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::model::{RunId, State, pool};
+
+use super::pass::Pass;
 
 /// The row of all pools but that of the hooks.
 pub(super) const ALL: &str = "";
@@ -36,7 +39,12 @@ pub(super) struct Standing {
 
 /// What has changed in a pool, in the order of the columns of `gauge`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Change([i64; 11]);
+pub(super) struct Change([i64; 11]);
+
+/// What an open transaction has counted and not written yet, by pool. Under [`ALL`] stands what counts
+/// for all but hooks.
+#[derive(Debug, Default)]
+pub(super) struct Counts(RefCell<BTreeMap<String, Change>>);
 
 /// The columns of [`Change`] behind those of the places.
 const EXECUTIONS: usize = 6;
@@ -45,7 +53,7 @@ const SUCCEEDED: usize = 8;
 const FAILED: usize = 9;
 const CANCELED: usize = 10;
 
-/// What has changed and is not written yet.
+/// What a step of a transaction has changed.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     changes: BTreeMap<String, Change>,
@@ -174,16 +182,14 @@ impl Tally {
         self.count(pool, |change| change.0[column] += 1);
     }
 
-    /// Writes all of it.
-    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut all = Change::default();
+    /// Has `counts` keep what it has counted, and writes which pools and locks are to be looked at.
+    fn write(self, connection: &Connection, counts: &Counts) -> rusqlite::Result<()> {
         for (name, change) in &self.changes {
             if name != pool::HOOKS {
-                all.add(change);
+                counts.add(ALL, change);
             }
-            change.write(connection, name)?;
+            counts.add(name, change);
         }
-        all.write(connection, ALL)?;
         for name in &self.wanted {
             connection
                 .prepare_cached("INSERT OR IGNORE INTO open_pool (pool) VALUES (?1)")?
@@ -222,7 +228,47 @@ impl Tally {
     }
 }
 
+impl Counts {
+    /// What is to be added to the row of `pool`.
+    pub(super) fn of(&self, pool: &str) -> Change {
+        self.0.borrow().get(pool).copied().unwrap_or_default()
+    }
+
+    fn add(&self, pool: &str, change: &Change) {
+        let mut counts = self.0.borrow_mut();
+        match counts.get_mut(pool) {
+            Some(known) => known.add(change),
+            None => drop(counts.insert(pool.to_owned(), *change)),
+        }
+    }
+
+    /// Writes all of it.
+    fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for (pool, change) in self.0.take() {
+            change.write(connection, &pool)?;
+        }
+        Ok(())
+    }
+}
+
+impl Pass<'_> {
+    /// Takes down what has changed. The counts are written by the commit, once for all that moves.
+    pub(super) fn tell(&self, tally: Tally) -> rusqlite::Result<()> {
+        tally.write(self.connection(), self.counts())
+    }
+
+    /// Writes the counts, for whoever asks SQL for them.
+    pub(super) fn write_counts(&self) -> rusqlite::Result<()> {
+        self.counts().write(self.connection())
+    }
+}
+
 impl Change {
+    /// What `count` of column `column` is with it.
+    pub(super) fn on(&self, column: usize, count: i64) -> i64 {
+        count + self.0[column]
+    }
+
     fn step(&mut self, place: Place, by: i64) {
         if let Some(column) = place.column() {
             self.0[column] += by;

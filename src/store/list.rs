@@ -8,7 +8,7 @@ use rusqlite::{params, params_from_iter};
 use crate::model::{RunId, RunRecord, Status, Timestamp};
 
 use super::error::StoreError;
-use super::read::Reader;
+use super::read::{OPEN_RUNS, Reader};
 use super::row::time;
 
 /// Which runs to list.
@@ -43,7 +43,7 @@ const OF_POOL: &str = "SELECT 1 FROM run INDEXED BY run_pool WHERE pool = ?1 LIM
 
 /// A walk over an index, from the highest id down.
 struct Walk {
-    /// `run`, and the index to be used.
+    /// The runs, and the index by which they are found.
     over: &'static str,
     conditions: Vec<String>,
     values: Vec<Value>,
@@ -88,7 +88,7 @@ impl Walk {
 
     fn sql(&self) -> String {
         format!(
-            "SELECT id FROM run {} WHERE {} ORDER BY id DESC LIMIT ?{}",
+            "SELECT id FROM {} WHERE {} ORDER BY id DESC LIMIT ?{}",
             self.over,
             self.conditions.join(" AND "),
             self.values.len() + 1
@@ -102,23 +102,23 @@ fn walk(filter: &Filter, now: Timestamp) -> Option<Walk> {
     let walk = match (&filter.name, &filter.pool, filter.status) {
         (Some(name), _, Some(Status::Failed)) => {
             let failed = "state = 'failed' AND name IS NOT NULL";
-            Walk::over("INDEXED BY run_failed", failed).having("name", name)
+            Walk::over("run INDEXED BY run_failed", failed).having("name", name)
         }
         (Some(name), _, _) => {
-            Walk::over("INDEXED BY run_name", "name IS NOT NULL").having("name", name)
+            Walk::over("run INDEXED BY run_name", "name IS NOT NULL").having("name", name)
         }
-        (None, _, Some(Status::Running)) => {
-            Walk::over("INDEXED BY run_open", "open_attempt IS NOT NULL AND id > 0")
-        }
+        (None, _, Some(Status::Running)) => Walk::over(OPEN_RUNS, "1"),
         (None, Some(_), Some(Status::Scheduled | Status::Queued)) => {
-            Walk::over("INDEXED BY run_pending", "finished_at IS NULL")
+            Walk::over("run INDEXED BY run_pending", "finished_at IS NULL")
         }
-        (None, Some(_), None | Some(Status::Succeeded)) => Walk::over("INDEXED BY run_pool", "1"),
+        (None, Some(_), None | Some(Status::Succeeded)) => {
+            Walk::over("run INDEXED BY run_pool", "1")
+        }
         (None, _, Some(Status::Succeeded | Status::Failed | Status::Canceled)) => {
-            Walk::over("INDEXED BY run_ended", "finished_at IS NOT NULL")
+            Walk::over("run INDEXED BY run_ended", "finished_at IS NOT NULL")
         }
         (None, None, Some(Status::Scheduled | Status::Queued)) => return None,
-        (None, None, None) => Walk::over("NOT INDEXED", "id > 0"),
+        (None, None, None) => Walk::over("run NOT INDEXED", "id > 0"),
     };
     let walk = match &filter.pool {
         Some(pool) => walk.having("pool", pool),
@@ -132,10 +132,10 @@ fn walk(filter: &Filter, now: Timestamp) -> Option<Walk> {
 
 /// Those that wait and of which the state is known without the time.
 fn waiting(status: Status) -> Vec<Walk> {
-    let over = "INDEXED BY run_stage";
+    let over = "run INDEXED BY run_stage";
     match status {
         Status::Scheduled => vec![Walk::over(
-            "INDEXED BY run_held",
+            "run INDEXED BY run_held",
             "state = 'waiting' AND due_at IS NULL AND id > 0",
         )],
         Status::Queued => vec![
@@ -228,7 +228,7 @@ mod tests {
     fn every_filter_walks_an_index_in_the_order_of_ids() {
         for (name, pool, status, part) in [
             (None, None, None, "INTEGER PRIMARY KEY (rowid>?)"),
-            (None, None, Some(Status::Running), "run_open (id>?)"),
+            (None, None, Some(Status::Running), "attempt_open (run_id>?)"),
             (None, None, Some(Status::Succeeded), "run_ended (state=?)"),
             (None, None, Some(Status::Failed), "run_ended (state=?)"),
             (None, None, Some(Status::Canceled), "run_ended (state=?)"),
@@ -245,7 +245,12 @@ mod tests {
                 Some(Status::Queued),
                 "run_pending (pool=?)",
             ),
-            (None, Some("p"), Some(Status::Running), "run_open (id>?)"),
+            (
+                None,
+                Some("p"),
+                Some(Status::Running),
+                "attempt_open (run_id>?)",
+            ),
             (
                 None,
                 Some("p"),

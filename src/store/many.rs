@@ -2,12 +2,14 @@
 //! so that whoever goes through all of them keeps nobody waiting. No look walks over runs that have
 //! ended when it is after those that have not.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Row, params};
 
 use crate::model::{Run, RunId, Status, Timestamp};
 
 use super::error::StoreError;
-use super::read::Reader;
+use super::read::{OPEN_RUNS, Reader};
 use super::row;
 
 /// Which of all runs are meant. Hooks never are.
@@ -55,26 +57,28 @@ const COLUMNS: &str = "id, parent_id IS NOT NULL, pool, name";
 const RANGE: &str = "id > ?1 AND id <= ?2";
 
 /// The unfinished runs of a pool.
-const OF_POOL: &str = "INDEXED BY run_pending WHERE pool = ?4 AND finished_at IS NULL";
+const OF_POOL: &str = "run INDEXED BY run_pending WHERE pool = ?4 AND finished_at IS NULL";
 
 /// Where all unfinished runs are found but held ones, which are hooks.
 const WAITING: [&str; 3] = [
-    "INDEXED BY run_stage WHERE stage = 'scheduled' AND (pool = 'hooks') = 0",
-    "INDEXED BY run_stage WHERE stage = 'locked' AND (pool = 'hooks') = 0",
-    "INDEXED BY run_stage WHERE stage = 'ready' AND (pool = 'hooks') = 0",
+    "run INDEXED BY run_stage WHERE stage = 'scheduled' AND (pool = 'hooks') = 0",
+    "run INDEXED BY run_stage WHERE stage = 'locked' AND (pool = 'hooks') = 0",
+    "run INDEXED BY run_stage WHERE stage = 'ready' AND (pool = 'hooks') = 0",
 ];
-const RUNNING: &str = "INDEXED BY run_open WHERE open_attempt IS NOT NULL AND finished_at IS NULL";
 
-const FAILED: &str = "INDEXED BY run_ended WHERE state = 'failed' AND finished_at IS NOT NULL";
+static RUNNING: LazyLock<String> =
+    LazyLock::new(|| format!("{OPEN_RUNS} WHERE finished_at IS NULL"));
 
-const FAILED_OF_NAME: &str = "INDEXED BY run_failed WHERE state = 'failed' AND name IS NOT NULL \
+const FAILED: &str = "run INDEXED BY run_ended WHERE state = 'failed' AND finished_at IS NOT NULL";
+
+const FAILED_OF_NAME: &str = "run INDEXED BY run_failed WHERE state = 'failed' AND name IS NOT NULL \
      AND name = ?4";
 
 /// A statement that merges what these parts find by id.
 fn merged(parts: &[&str]) -> String {
     let selects: Vec<String> = parts
         .iter()
-        .map(|part| format!("SELECT {}, {COLUMNS} FROM run {part} AND {RANGE}", row::RUN))
+        .map(|part| format!("SELECT {}, {COLUMNS} FROM {part} AND {RANGE}", row::RUN))
         .collect();
     format!("{} ORDER BY id LIMIT ?3", selects.join(" UNION ALL "))
 }
@@ -82,11 +86,11 @@ fn merged(parts: &[&str]) -> String {
 /// Where the unfinished runs that can be meant are found without their pool.
 fn places(status: Option<Status>) -> Vec<&'static str> {
     match status {
-        Some(Status::Running) => vec![RUNNING],
+        Some(Status::Running) => vec![&RUNNING],
         Some(Status::Scheduled | Status::Queued) => WAITING.to_vec(),
         // None of the others is unfinished: nothing that is found passes.
         None | Some(Status::Succeeded | Status::Failed | Status::Canceled) => {
-            [&WAITING[..], &[RUNNING]].concat()
+            [&WAITING[..], &[&RUNNING]].concat()
         }
     }
 }
@@ -191,8 +195,8 @@ mod tests {
         assert_plan(&of_name, "run_failed (name=? AND id>? AND id<?)");
         for status in [None].into_iter().chain(Status::ALL.map(Some)) {
             let sql = merged(&places(status));
-            if places(status).contains(&RUNNING) {
-                assert_plan(&sql, "USING INDEX run_open (id>? AND id<?)");
+            if places(status).contains(&RUNNING.as_str()) {
+                assert_plan(&sql, "attempt_open (run_id>? AND run_id<?)");
             }
             if places(status).len() > 1 {
                 assert_plan(

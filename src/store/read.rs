@@ -71,13 +71,18 @@ const OLDEST_ENDING: &str =
 /// The condition by which an index is named costs no more than one look.
 const IDLE: &str = "SELECT NOT EXISTS (SELECT 1 FROM run INDEXED BY run_stage \
      WHERE stage IS NOT NULL AND stage > '') \
-     AND NOT EXISTS (SELECT 1 FROM run INDEXED BY run_open \
-     WHERE open_attempt IS NOT NULL AND id > 0)";
+     AND NOT EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_open \
+     WHERE ended_at IS NULL AND run_id > 0)";
+
+/// The runs that have an attempt open, found by the index of these attempts, whose order is theirs:
+/// `id` is that of the index.
+pub(super) const OPEN_RUNS: &str = "(SELECT run_id AS id FROM attempt INDEXED BY attempt_open \
+     WHERE ended_at IS NULL AND run_id > 0) CROSS JOIN run USING (id)";
 
 pub(super) const CLOSING: &str = "SELECT id FROM run INDEXED BY run_closing \
      WHERE state = 'canceled' AND open_attempt IS NOT NULL AND id > 0";
 
-const OPEN_OF_RUN: &str = " AND run.id = ?1";
+const OPEN_OF_RUN: &str = " AND run_id = ?1";
 
 impl<'a> Reader<'a> {
     pub(super) fn new(
@@ -284,8 +289,9 @@ fn open_sql(of: &str) -> String {
     format!(
         "SELECT run.id, run.open_attempt, run.state = 'canceled', run.policy, \
          attempt.shim_file, {} \
-         FROM run JOIN attempt ON attempt.run_id = run.id \
-         AND attempt.number = run.open_attempt WHERE run.open_attempt IS NOT NULL{of}",
+         FROM attempt INDEXED BY attempt_open CROSS JOIN run \
+         ON run.id = run_id AND run.open_attempt = attempt.number \
+         WHERE ended_at IS NULL AND run_id > 0{of}",
         row::IDENTITY
     )
 }
@@ -369,10 +375,14 @@ mod tests {
         );
         assert_plan(OLDEST_ENDING, "COVERING INDEX run_finished");
         assert_plan(IDLE, "COVERING INDEX run_stage (stage>?)");
+        assert_plan(IDLE, "attempt_open (run_id>?)");
         assert_plan(CLOSING, "INDEX run_closing (id>?)");
-        assert_plan(
-            &open_sql(OPEN_OF_RUN),
-            "run USING INTEGER PRIMARY KEY (rowid=?)",
-        );
+        for (of, part) in [
+            ("", "attempt_open (run_id>?)"),
+            (OPEN_OF_RUN, "attempt_open (run_id=?)"),
+        ] {
+            assert_plan(&open_sql(of), part);
+            assert_plan(&open_sql(of), "run USING INTEGER PRIMARY KEY (rowid=?)");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! window of time, which costs as much as ended in it, however long the history is.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::{Row, params};
@@ -11,7 +12,7 @@ use crate::model::stats::{Ended, PoolStanding, Standing, Stats, Tally};
 use crate::model::{Gate, Gauge, PoolRecord, Timestamp};
 
 use super::error::StoreError;
-use super::read::Reader;
+use super::read::{OPEN_RUNS, Reader};
 use super::row::time;
 
 /// The statistics of one pool, with what it has counted since it was made.
@@ -31,16 +32,21 @@ const RUNS: &str = "SELECT pool, created_at, finished_at, state = 'failed' \
 
 /// Where the oldest unfinished run of all pools but that of the hooks can stand. One without a stage
 /// is a hook, or runs.
-const OLDEST: [&str; 4] = [
+const OLDEST: [&str; 3] = [
     "SELECT id, created_at FROM run INDEXED BY run_stage \
      WHERE stage = 'scheduled' AND (pool = 'hooks') = 0 ORDER BY id LIMIT 1",
     "SELECT id, created_at FROM run INDEXED BY run_stage \
      WHERE stage = 'locked' AND (pool = 'hooks') = 0 ORDER BY id LIMIT 1",
     "SELECT id, created_at FROM run INDEXED BY run_stage \
      WHERE stage = 'ready' AND (pool = 'hooks') = 0 ORDER BY id LIMIT 1",
-    "SELECT id, created_at FROM run INDEXED BY run_open WHERE open_attempt IS NOT NULL \
-     AND finished_at IS NULL AND pool <> 'hooks' AND id > 0 ORDER BY id LIMIT 1",
 ];
+
+static OLDEST_RUNNING: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT id, created_at FROM {OPEN_RUNS} \
+         WHERE finished_at IS NULL AND pool <> 'hooks' ORDER BY id LIMIT 1"
+    )
+});
 
 const OLDEST_IN: &str = "SELECT id, created_at FROM run INDEXED BY run_pending \
      WHERE finished_at IS NULL AND pool = ?1 ORDER BY id LIMIT 1";
@@ -214,7 +220,7 @@ impl Reader<'_> {
         match pool {
             Some(pool) => found.extend(self.rows(OLDEST_IN, [pool], stored)?),
             None => {
-                for sql in OLDEST {
+                for sql in OLDEST.into_iter().chain([OLDEST_RUNNING.as_str()]) {
                     found.extend(self.rows(sql, [], stored)?);
                 }
             }
@@ -241,10 +247,10 @@ mod tests {
             RUNS,
             "USING COVERING INDEX run_finished (finished_at>? AND finished_at<?)",
         );
-        for sql in &OLDEST[..3] {
+        for sql in OLDEST {
             assert_plan(sql, "USING INDEX run_stage (stage=? AND <expr>=?)");
         }
-        assert_plan(OLDEST[3], "USING INDEX run_open (id>?)");
+        assert_plan(&OLDEST_RUNNING, "attempt_open (run_id>?)");
         assert_plan(OLDEST_IN, "USING INDEX run_pending (pool=?)");
     }
 }

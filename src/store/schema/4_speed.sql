@@ -13,6 +13,8 @@ DROP INDEX run_ready;
 DROP INDEX run_probe;
 DROP INDEX run_stage;
 DROP INDEX run_pending_all;
+-- Which runs have an attempt open is what attempt_open tells.
+DROP INDEX run_open;
 
 -- Those that never failed stand before those that did, each in their order: the head of a pool is the
 -- first of either, and the probe of an open one is the first that never failed, if there is one.

@@ -123,7 +123,7 @@ fn count_calls(seen: &mut Seen, trace: &str) {
         let Some((name, _)) = line.split_once('(') else {
             continue;
         };
-        before.push(name);
+        before.extend(plain(name));
         if name == "execve" && line.ends_with(" = 0") {
             let next = Owner::of(line);
             let did = owner.unwrap_or(next.parent());
@@ -134,6 +134,19 @@ fn count_calls(seen: &mut Seen, trace: &str) {
     // A child that became nothing else: shims alone have such.
     let did = owner.unwrap_or(Owner::Shim);
     before.drain(..).for_each(|name| add(seen, did, name, 1.0));
+}
+
+/// One name for calls that a libc makes in the place of another; none for what is no call where the
+/// kernel shows the clock to all.
+fn plain(name: &str) -> Option<&str> {
+    Some(match name {
+        "fstat" | "lstat" | "newfstatat" => "stat",
+        "openat" => "open",
+        "ppoll" => "poll",
+        "clone3" | "vfork" => "clone",
+        "clock_gettime" | "gettimeofday" | "time" | "getcpu" => return None,
+        other => other,
+    })
 }
 
 /// What the files of a folder hold.

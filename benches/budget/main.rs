@@ -29,6 +29,9 @@ const RUNS: usize = 20;
 /// reported while it runs, which is a pass more.
 const ROUNDS: usize = 3;
 
+/// How often all is measured again when it is too much.
+const AGAIN: usize = 3;
+
 /// The verb that stores a run and starts nobody.
 const SUBMIT: [&str; 4] = ["run", "--no-daemon-start", "--", "true"];
 
@@ -50,12 +53,21 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let measured = Ledger {
+    let mut measured = Ledger {
         made_with: tools.versions(),
         operations: measure(&tools),
     };
-    if env::var_os("UPDATE_BUDGETS").is_some() {
+    if env::var("UPDATE_BUDGETS").as_deref() == Ok("1") {
         measured.write();
+    }
+    for _ in 0..AGAIN {
+        if ledger::compare(&Ledger::read(), &measured) {
+            return ExitCode::SUCCESS;
+        }
+        println!("\nonce more: what a busy machine adds is not always there");
+        for ((_, counts), (_, second)) in measured.operations.iter_mut().zip(measure(&tools)) {
+            lesser_counts(counts, &second);
+        }
     }
     if ledger::compare(&Ledger::read(), &measured) {
         ExitCode::SUCCESS
@@ -79,8 +91,8 @@ fn measure(tools: &Tools) -> Vec<(String, Counts)> {
         runs.entry(owner).or_default().extend(calls);
     }
     for (owner, name) in [
-        (Owner::Daemon, "claim and settle, the daemon"),
-        (Owner::Shim, "attempt, the shim"),
+        (Owner::Daemon, ledger::BY_RUN[0]),
+        (Owner::Shim, ledger::BY_RUN[1]),
     ] {
         let counts = runs.remove(&owner).expect("both have worked");
         operations.push((name.to_owned(), counts));
@@ -124,7 +136,9 @@ fn per_run(tools: &Tools, count: impl Fn(&Scene<'_>, &[&str]) -> Seen) -> Seen {
         let scene = Scene::new(tools);
         scene.call(&["pool", "set", "default", "--parallel", "1"]);
         scene.store(runs);
-        count(&scene, &DAEMON)
+        let seen = count(&scene, &DAEMON);
+        scene.assert_succeeded(runs);
+        seen
     };
     let least = |runs| (1..ROUNDS).fold(drain(runs), |seen, _| lesser(seen, &drain(runs)));
     let (once, mut twice) = (least(RUNS), least(2 * RUNS));
@@ -140,10 +154,13 @@ fn per_run(tools: &Tools, count: impl Fn(&Scene<'_>, &[&str]) -> Seen) -> Seen {
 /// The lesser of each two counts.
 fn lesser(mut one: Seen, other: &Seen) -> Seen {
     for (owner, counts) in &mut one {
-        for (what, count) in counts {
-            let second = other.get(owner).and_then(|counts| counts.get(what));
-            *count = count.min(*second.unwrap_or(&0.0));
-        }
+        lesser_counts(counts, &other[owner]);
     }
     one
+}
+
+fn lesser_counts(counts: &mut Counts, other: &Counts) {
+    for (what, count) in counts {
+        *count = count.min(*other.get(what).unwrap_or(&0.0));
+    }
 }

@@ -138,6 +138,17 @@ impl<'a> Scene<'a> {
         self.call(&["run", "--no-daemon-start", "--batch", "lines"]);
     }
 
+    /// Were the first `runs` runs carried out?
+    pub fn assert_succeeded(&self, runs: usize) {
+        // Of runs that have not ended it would tell by its exit code.
+        let mut words: Vec<String> = ["wait", "--quiet", "--timeout", "1ms"]
+            .map(str::to_owned)
+            .to_vec();
+        words.extend((1..=runs).map(|id| id.to_string()));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.call(&words);
+    }
+
     /// Starts a daemon, and waits until it serves.
     pub fn serve(&self) -> Daemon {
         let mut command = self.command(&self.path("retrier"));

@@ -136,12 +136,19 @@ fn many(ground: &Ground) {
     let lines = ground.lines(vec!["true"; runs]);
     let mut contest = Contest::default();
     contest.add("due", || {
-        let house = House::with_slots(ground, 2);
-        let (due, text) = later(ground.pick(3, 1) as f64);
-        house.submit_lines(&lines, &["--at", &text]);
-        let [begun, first, last] = house.drain();
-        assert!(begun < due && first >= due, "the machine is too slow");
-        runs as f64 / (last - due)
+        // On a slow machine they are due before the daemon is up: then once more, with more time.
+        let mut lead = ground.pick(3, 1) as f64;
+        loop {
+            let house = House::with_slots(ground, 2);
+            let (due, text) = later(lead);
+            house.submit_lines(&lines, &["--at", &text]);
+            let [begun, first, last] = house.drain();
+            if begun < due {
+                assert!(first >= due, "one started too early");
+                return runs as f64 / (last - due);
+            }
+            lead *= 2.0;
+        }
     });
     contest.add("drain", || drain(ground, 2, "true", runs));
     let found = contest.run(ground.pick(7, 1));

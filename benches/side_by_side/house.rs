@@ -3,12 +3,15 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
+use retrier::clock;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::desk::Desk;
-use crate::ground::{Ground, output, succeed, wait_until, wall};
+use crate::ground::{Ground, LIMIT, output, pause, succeed, wait_until, wall};
 use crate::process::Process;
 
 pub struct House<'g> {
@@ -163,10 +166,27 @@ impl<'g> House<'g> {
     /// Ends the daemon, and what it runs.
     pub fn stop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
+            if thread::panicking() {
+                // It may be what does not answer.
+                let stop = self.call(["daemon", "stop", "--kill"]).spawn();
+                end(&mut daemon, LIMIT);
+                drop(stop.map(|mut stop| end(&mut stop, Duration::ZERO)));
+                return;
+            }
             self.succeed(&["daemon", "stop", "--kill"]);
             daemon.wait().expect("it is a child");
         }
     }
+}
+
+/// Waits so long for the end of a child, and then sees to it.
+fn end(child: &mut Child, patience: Duration) {
+    let begun = clock::monotonic();
+    while matches!(child.try_wait(), Ok(None)) && begun.elapsed() < patience {
+        pause(Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 impl Drop for House<'_> {

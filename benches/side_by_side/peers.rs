@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use retrier::clock;
@@ -63,9 +64,13 @@ impl<'g> Spooler<'g> {
 
 impl Drop for Spooler<'_> {
     fn drop(&mut self) {
-        succeed(&mut self.call(&["-K"]));
+        let ended = self.call(&["-K"]).status();
         let socket = self.folder.join("socket");
-        wait_until("the end of tsp", || !socket.exists());
+        // After a failure the others have to be ended, too.
+        if !thread::panicking() {
+            assert!(ended.is_ok_and(|status| status.success()));
+            wait_until("the end of tsp", || !socket.exists());
+        }
         drop(fs::remove_dir_all(&self.folder));
     }
 }
@@ -122,10 +127,11 @@ impl<'g> Pueue<'g> {
         }
         succeed(&mut self.call(&["start"]));
         let mut times = Vec::new();
-        while times.len() < 2 * runs {
+        wait_until("the ends of pueue's", || {
             pause(Duration::from_millis(500));
             times = self.times();
-        }
+            times.len() >= 2 * runs
+        });
         times.sort_unstable_by(f64::total_cmp);
         runs as f64 / (times[times.len() - 1] - times[0])
     }
@@ -147,8 +153,11 @@ impl<'g> Pueue<'g> {
 
 impl Drop for Pueue<'_> {
     fn drop(&mut self) {
-        succeed(&mut self.call(&["shutdown"]));
-        self.daemon.wait().expect("it is a child");
+        let ended = self.call(&["shutdown"]).status();
+        if !ended.is_ok_and(|status| status.success()) {
+            let _ = self.daemon.kill();
+        }
+        let _ = self.daemon.wait();
         drop(fs::remove_dir_all(&self.folder));
     }
 }
@@ -219,7 +228,10 @@ pub fn nq(ground: &Ground) -> Result<impl FnMut(usize) -> f64 + '_, String> {
 /// GNU parallel, with a line for each command. Errors: why there is none.
 pub fn parallel(ground: &Ground) -> Result<impl FnMut(usize) -> f64 + '_, String> {
     let program = ground.tools.peer("parallel")?;
-    if !output(ground.command(&program).arg("--version")).contains("GNU") {
+    // Another program of this name fails at this.
+    let said = ground.command(&program).arg("--version").output();
+    let said = said.expect("it can be started").stdout;
+    if !String::from_utf8_lossy(&said).contains("GNU") {
         return Err("the parallel that is here is not GNU's".to_owned());
     }
     Ok(move |runs: usize| {

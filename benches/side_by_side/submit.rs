@@ -114,6 +114,15 @@ pub fn many_lines(ground: &Ground) {
     meanwhile(ground, &lines, &what);
 }
 
+/// Sets it when it goes, also by a failure: a thread that waits for it has to end.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Another client submits one run after the other while a batch is stored.
 fn meanwhile(ground: &Ground, lines: &Path, what: &str) {
     let mut longest = Samples::default();
@@ -130,8 +139,9 @@ fn meanwhile(ground: &Ground, lines: &Path, what: &str) {
                 }
                 most
             });
+            let until_then = Over(&over);
             batches.0.push(batch(&house, lines)[0]);
-            over.store(true, Ordering::Relaxed);
+            drop(until_then);
             longest.0.push(other.join().expect("it submits"));
         });
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 
+use super::failpoint;
 use super::poll::wait_unblocked;
 
 pub use nix::libc::{
@@ -34,9 +35,14 @@ impl Signals {
         let mut flags = Vec::new();
         for number in numbers {
             let flag = Arc::new(AtomicBool::new(false));
+            let held = SigSet::from(Signal::try_from(*number)?);
+            // One that came between the two would set the flag and wake nobody.
+            let mask = held.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
             // The flag is registered first: when the byte arrives, it is set.
             signal_hook::flag::register(*number, Arc::clone(&flag))?;
+            failpoint::reach("signal_half_caught")?;
             signal_hook::low_level::pipe::register(*number, ring.try_clone()?)?;
+            mask.thread_set_mask()?;
             flags.push((*number, flag));
         }
         Ok(Self { wake, flags })

@@ -7,7 +7,7 @@ use crate::crash::tools::{
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 /// The failpoints that a client reaches.
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 19] = [
     "cancel_before_commit",
     "cancel_committed",
     "cancel_looked",
@@ -20,6 +20,7 @@ pub const ALL: [&str; 18] = [
     "read_attempts",
     "retry_before_commit",
     "retry_committed",
+    "signal_half_caught",
     "store_identifying",
     "store_migrating",
     "store_sync",

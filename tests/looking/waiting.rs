@@ -194,6 +194,20 @@ fn a_signal_ends_the_waiting_and_leaves_the_run_alone() {
     assert_eq!(home.state(id), "running");
 }
 
+/// Ctrl-C right after the call: it must not need a second one.
+#[test]
+fn a_signal_that_comes_when_it_has_hardly_begun_to_be_caught_ends_the_waiting() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let id = home.run(["--", "sleep", "600"]);
+    let waiter = home.retrier(["wait", &id.to_string()]);
+    let waiter = waiter.crash("signal_half_caught:1:sleep=500").spawn();
+    crate::crash::tools::await_patience(&waiter);
+    waiter.signal(Signal::SIGINT);
+    waiter.wait_within(LONG).exits(130);
+    assert_eq!(home.state(id), "running");
+}
+
 #[test]
 fn ctrl_c_in_a_waiting_run_cancels_what_it_has_stored_and_sigterm_does_not() {
     let home = Home::new();

@@ -86,6 +86,9 @@ impl Claims<'_> {
             }
             if effects.starts.len() >= self.most {
                 effects.more = true;
+                if shims.next().is_none() {
+                    effects.shims_missing = pools.wanted(left, STARTS_MAX);
+                }
                 return Ok(());
             }
             let Some(slot) = shims.next() else {

@@ -17,7 +17,7 @@ use crate::store::Folder;
 use crate::sys::files::{FileIdentity, file_identity, remove_if_there};
 use crate::sys::poll::Poller;
 use crate::sys::process::is_shortage;
-use crate::sys::socket::{Connected, connect_in, listen_in};
+use crate::sys::socket::{Connected, connect_in, listen_in, refuse};
 
 /// The daemon's side.
 #[derive(Debug)]
@@ -87,6 +87,21 @@ impl Doorbell {
             remove_if_there(&folder.doorbell())?;
         }
         Ok(())
+    }
+
+    /// Takes it down for good: whoever has called, or is about to, finds out that nobody hears him.
+    pub fn hang_up(&mut self, folder: &Folder) -> io::Result<()> {
+        self.take_down(folder)?;
+        refuse(&self.listener)?;
+        while self.listener.accept().is_ok() {}
+        self.callers.clear();
+        self.waiters.clear();
+        Ok(())
+    }
+
+    /// The runs that somebody waits for.
+    pub fn awaited(&self) -> impl Iterator<Item = RunId> {
+        self.waiters.keys().copied()
     }
 
     /// Readable when somebody wants to connect.

@@ -53,7 +53,7 @@ impl Daemon {
         let pass = (!failpoint::has_bug("leaves_outside_transaction")).then_some(pass);
         let system = |error| ServeError::System("leaving", error);
         failpoint::reach("retiring").map_err(system)?;
-        self.doorbell.take_down(&self.folder).map_err(system)?;
+        self.doorbell.hang_up(&self.folder).map_err(system)?;
         self.lock.release().map_err(system)?;
         // From here on another daemon may serve, so whatever fails, this one leaves; it has written
         // nothing that could be lost.

@@ -9,8 +9,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-    UnixAddr, bind, connect, listen, recvmsg, sendmsg, socket, socketpair,
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag,
+    SockType, UnixAddr, bind, connect, listen, recvmsg, sendmsg, shutdown, socket, socketpair,
 };
 
 use super::files::set_umask;
@@ -28,6 +28,12 @@ pub fn listen_in(dir: &File, name: &str) -> io::Result<UnixListener> {
     bound?;
     listen(&fd, Backlog::MAXCONN)?;
     Ok(UnixListener::from(fd))
+}
+
+/// Lets nobody in any more: who connects from now on finds that nobody listens. Those who have connected
+/// before can still be accepted. Errors: see shutdown(2).
+pub fn refuse(listener: &UnixListener) -> io::Result<()> {
+    Ok(shutdown(listener.as_raw_fd(), Shutdown::Both)?)
 }
 
 /// What came of an attempt to connect.

@@ -1,6 +1,8 @@
 //! Daemons and shims held up or killed at a failpoint, so that somebody else comes in between. What holds at every one
 //! of them is in `tests/faults`.
 
+use nix::sys::signal::Signal;
+
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 use super::tools::{Gate, LONG, outcomes, wait_until_started, wait_until_state};
@@ -81,4 +83,39 @@ fn an_outcome_outlives_the_shim_and_then_the_daemon_that_has_not_committed_it() 
         assert_eq!(outcomes(&document), ["exit 0"], "killed in pass {pass}");
         assert_eq!(journal.starts(id).len(), 1, "killed in pass {pass}");
     }
+}
+
+/// A client that has called a daemon which leaves, and commits when the next one has long made its first pass,
+/// must not believe that it has rung.
+#[test]
+fn a_run_that_rang_for_a_daemon_that_was_leaving_is_seen_by_the_next() {
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    let leaving = home.retrier(["daemon", "--until-idle"]);
+    let mut leaving = leaving
+        .crash("retiring:1:sleep=2000,retired:1:sleep=600000")
+        .spawn();
+    wait_until("it has run everything", LONG, || {
+        home.state(1) == "succeeded"
+    });
+    let submit = home.retrier(["run", "--", "true"]).spawn();
+    wait_until("the call has called it", LONG, || has_socket(submit.pid()));
+    submit.signal(Signal::SIGSTOP);
+    wait_until("the daemon has given its lock back", LONG, || {
+        home.retrier(["daemon", "status"]).output().code != 0
+    });
+    let _next = home.daemon();
+    submit.signal(Signal::SIGCONT);
+    let id = submit.wait().ok().text();
+    wait_until("the run has ended", LONG, || {
+        home.state(id.parse().expect("an id")) == "succeeded"
+    });
+    leaving.kill9();
+}
+
+fn has_socket(pid: i32) -> bool {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let links = entries.into_iter().flatten().flatten();
+    let mut targets = links.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    targets.any(|target| target.to_string_lossy().starts_with("socket:"))
 }

@@ -95,6 +95,9 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     let rung = ring.ring();
     if leaves_work(&transition) {
         client.ensure_daemon(rung)?;
+    } else {
+        // Somebody may wait for it.
+        client.wake_daemon(rung);
     }
     Ok(if transition.state.open_attempt().is_some() {
         Canceled::Ending
@@ -244,8 +247,12 @@ pub fn some(
         store.sync()?;
     }
     let leaves_work = canceled.iter().any(leaves_work);
+    let rung = ring.ring();
+    if !leaves_work && !canceled.is_empty() {
+        client.wake_daemon(rung);
+    }
     Ok(Done {
         canceled: canceled.len(),
-        needs_daemon: Some(ring.ring()).filter(|_| leaves_work),
+        needs_daemon: Some(rung).filter(|_| leaves_work),
     })
 }

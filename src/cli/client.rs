@@ -96,6 +96,15 @@ impl Client {
         Ring::connect(&self.folder)
     }
 
+    /// Wakes a daemon that was not `rung`, if there is one. To be called after the commit that it is to
+    /// see.
+    pub fn wake_daemon(&self, rung: bool) {
+        // Without a word to it, what is committed stays true.
+        if !rung && self.is_served() {
+            let _ = holder::wake(&self.folder);
+        }
+    }
+
     /// Starts a daemon when there is none, and wakes one that was not `rung`. To be called after
     /// the commit that it is to see.
     pub fn ensure_daemon(&self, rung: bool) -> anyhow::Result<()> {

@@ -110,6 +110,8 @@ impl Daemon {
     /// A client could not ring, or the terminal is gone, which changes nothing.
     fn wake(&mut self) -> io::Result<()> {
         self.dirty = true;
+        // What it could not ring for may be an ending that somebody waits for.
+        self.asked.extend(self.doorbell.awaited());
         if self.doorbell.is_in_place(&self.folder) {
             return Ok(());
         }

@@ -208,6 +208,25 @@ fn a_signal_that_comes_when_it_has_hardly_begun_to_be_caught_ends_the_waiting() 
     assert_eq!(home.state(id), "running");
 }
 
+/// No pass settles a run that only waited, so its cancel alone can tell who waits for it.
+#[test]
+fn a_wait_ends_with_a_cancel_that_could_not_ring() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    for cancel in [&["cancel", "1"][..], &["cancel", "--all"]] {
+        let id = home.run(["--delay", "1h", "--", "true"]);
+        let waiter = home.retrier(["wait", &id.to_string()]).spawn();
+        await_waiting(waiter.pid());
+        fs::remove_file(home.path("retrier.db.d/doorbell")).expect("it hangs there");
+        let id = id.to_string();
+        let cancel = cancel
+            .iter()
+            .map(|word| if *word == "1" { &id } else { *word });
+        home.retrier(cancel).output().ok();
+        waiter.wait_within(LONG).exits(130);
+    }
+}
+
 #[test]
 fn ctrl_c_in_a_waiting_run_cancels_what_it_has_stored_and_sigterm_does_not() {
     let home = Home::new();

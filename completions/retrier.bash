@@ -28,6 +28,9 @@ _retrier() {
             retrier,daemon)
                 cmd="retrier__subcmd__daemon"
                 ;;
+            retrier,doctor)
+                cmd="retrier__subcmd__doctor"
+                ;;
             retrier,events)
                 cmd="retrier__subcmd__events"
                 ;;
@@ -93,6 +96,9 @@ _retrier() {
                 ;;
             retrier__subcmd__help,daemon)
                 cmd="retrier__subcmd__help__subcmd__daemon"
+                ;;
+            retrier__subcmd__help,doctor)
+                cmd="retrier__subcmd__help__subcmd__doctor"
                 ;;
             retrier__subcmd__help,events)
                 cmd="retrier__subcmd__help__subcmd__events"
@@ -194,7 +200,7 @@ _retrier() {
 
     case "${cmd}" in
         retrier)
-            opts="-h -V --db --help --version run wait status explain list events logs stats retry cancel cleanup pool daemon completions man help"
+            opts="-h -V --db --help --version run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -415,6 +421,24 @@ _retrier() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        retrier__subcmd__doctor)
+            opts="-h --deep --json --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         retrier__subcmd__events)
             opts="-h --key --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -560,7 +584,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__help)
-            opts="run wait status explain list events logs stats retry cancel cleanup pool daemon completions man help"
+            opts="run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -646,6 +670,20 @@ _retrier() {
         retrier__subcmd__help__subcmd__daemon__subcmd__stop)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -5,6 +5,9 @@
 
 mod stats;
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -13,8 +16,8 @@ use crate::model::policy::{WaitBy, Why};
 use crate::model::stats::{Standing, pool_state};
 use crate::model::time::millis_of;
 use crate::model::{
-    AttemptRecord, Blocked, EventRecord, Hold, Outcome, Plan, Policy, PoolRecord, Rate, RunId,
-    RunRecord, RunResult, Timestamp,
+    AttemptRecord, Blocked, EventRecord, Finding, Hold, Outcome, Plan, Policy, PoolRecord, Rate,
+    RunId, RunRecord, RunResult, Timestamp,
 };
 
 pub use stats::{stats, stats_fields};
@@ -180,6 +183,32 @@ pub fn event(id: RunId, event: &EventRecord) -> Value {
         "wait_by": event.why.and_then(|why| why.wait_by).map(WaitBy::word),
         "detail": event.detail,
         "hook_id": event.hook,
+    })
+}
+
+/// What an examination of a database has found: how many runs have not ended, the pid of its daemon,
+/// what is wrong.
+pub fn examination(
+    (database, deep): (&Path, bool),
+    unfinished: Option<u64>,
+    daemon: Option<i32>,
+    findings: &[Finding],
+) -> Value {
+    let list = findings.iter().map(|finding| {
+        json!({
+            "level": finding.level.word(),
+            "check": finding.check,
+            "what": finding.what,
+            "hint": finding.hint,
+        })
+    });
+    json!({
+        "version": VERSION,
+        "database": bytes(database.as_os_str().as_bytes()),
+        "deep": deep,
+        "unfinished": unfinished,
+        "daemon_pid": daemon,
+        "findings": list.collect::<Vec<_>>(),
     })
 }
 

@@ -18,6 +18,7 @@ mod daemon;
 mod deadlines;
 mod deciders;
 mod decisions;
+mod doctor;
 mod events;
 mod explain;
 mod faults;

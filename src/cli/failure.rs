@@ -111,6 +111,7 @@ impl Failure {
             StoreError::NoPool { .. } => code::USAGE,
             StoreError::NotOurs { .. }
             | StoreError::Newer { .. }
+            | StoreError::Older { .. }
             | StoreError::Damaged { .. }
             | StoreError::NotPrivate { .. }
             | StoreError::Full { .. }

@@ -10,6 +10,7 @@ mod capture;
 mod cleanup;
 mod client;
 mod daemon;
+mod doctor;
 mod events;
 mod explain;
 mod failure;
@@ -76,7 +77,8 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         | Verb::List(_)
         | Verb::Events(_)
         | Verb::Logs(_)
-        | Verb::Stats(_) => true,
+        | Verb::Stats(_)
+        | Verb::Doctor(_) => true,
         Verb::Pool(args) => matches!(args.verb, PoolVerb::List(_)),
         _ => false,
     };
@@ -97,6 +99,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::Cancel(args) => cancel::cancel(&client()?, args),
         Verb::Cleanup(args) => cleanup::cleanup(&client()?, args),
         Verb::Pool(args) => pool::pool(&client()?, args),
+        Verb::Doctor(args) => doctor::doctor(&client()?, args),
         Verb::Daemon(args) => daemon::daemon(&client()?, args),
         Verb::Completions(args) => out::bytes(&generate::completions(args.shell)),
         Verb::Man(args) => generate::write_man_pages(&args.dir),

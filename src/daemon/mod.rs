@@ -5,6 +5,7 @@
 //! the [`doorbell`] only says that there is something to look at. It may not decide how a run goes
 //! on: that is [`crate::model::next`]. Start reading at [`serve::serve`], then at `pass`.
 
+pub mod checkup;
 mod claim;
 mod cycle;
 pub mod doorbell;

@@ -58,6 +58,7 @@ impl ServeError {
             Self::Store(error) => match error {
                 StoreError::NotOurs { .. }
                 | StoreError::Newer { .. }
+                | StoreError::Older { .. }
                 | StoreError::Damaged { .. }
                 | StoreError::NotPrivate { .. }
                 | StoreError::Network { .. }

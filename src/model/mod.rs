@@ -5,6 +5,7 @@
 //! that changes a run's state. This room may use `std` and `serde` only.
 
 pub mod backoff;
+pub mod finding;
 pub mod machine;
 pub mod outcome;
 pub mod plan;
@@ -18,6 +19,7 @@ pub mod time;
 pub mod transition;
 
 pub use backoff::Backoff;
+pub use finding::{Finding, Level};
 pub use machine::next;
 pub use outcome::{Outcome, RunResult};
 pub use plan::{Plan, Spread, Wait};

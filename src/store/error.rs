@@ -52,6 +52,16 @@ pub enum StoreError {
         /// The newest layout of this program.
         known: i64,
     },
+    /// An older retrier has made the layout.
+    #[error("{path} was written by an older retrier (layout {found}, this one has {known})")]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its `user_version`.
+        found: i64,
+        /// The layout of this program.
+        known: i64,
+    },
     /// The file is damaged.
     #[error("{path} is damaged: {cause}")]
     Damaged {
@@ -195,6 +205,9 @@ impl StoreError {
             Self::NoPool { .. } => Some("`retrier pool set NAME` makes one"),
             Self::NotOurs { .. } => {
                 Some("name another file with --db or RETRIER_DB; this one was not touched")
+            }
+            Self::Older { .. } => {
+                Some("any verb that opens it brings it up to date: `retrier list`")
             }
             Self::Newer { .. } => Some("upgrade retrier; the database was not touched"),
             Self::Damaged { .. } => {

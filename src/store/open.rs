@@ -273,7 +273,7 @@ fn limit_wal(connection: &Connection, folder: &Folder) -> rusqlite::Result<()> {
 }
 
 /// The layout of the file: 0 when it is empty. Errors: it is not ours, damaged, or newer.
-fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+pub(super) fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let sqlite = |error| StoreError::from_sqlite(path, error);
     // One moment: another process may be making the layout.
     let _moment = connection.unchecked_transaction().map_err(sqlite)?;

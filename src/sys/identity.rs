@@ -142,6 +142,8 @@ pub struct ProcessStat {
     pub zombie: bool,
     /// Whether its first thread has ended and others have not.
     pub headless: bool,
+    /// Whether a signal or a debugger has stopped it.
+    pub stopped: bool,
     /// The parent's pid.
     pub parent: i32,
     /// The process group.
@@ -178,6 +180,7 @@ impl ProcessStat {
         Some(Self {
             zombie: ended && threads <= 1,
             headless: ended && threads > 1,
+            stopped: matches!(*fields.first()?, "T" | "t"),
             parent: number(4)? as i32,
             group: number(5)? as i32,
             session,

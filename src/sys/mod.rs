@@ -10,6 +10,7 @@ pub mod files;
 pub mod filesystem;
 pub mod identity;
 pub mod leftover;
+pub mod limits;
 pub mod lock;
 pub mod poll;
 pub mod process;

@@ -5,6 +5,7 @@ mod batch;
 mod conditions;
 mod daemon;
 mod defaults;
+mod doctor;
 mod explain;
 mod look;
 mod named;
@@ -23,6 +24,7 @@ use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
 pub use batch::LineParser;
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
+pub use doctor::DoctorArgs;
 pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
 pub use named::{OneRunArgs, RunsArgs};
@@ -90,6 +92,7 @@ pub enum Verb {
     Cleanup(CleanupArgs),
     Pool(PoolArgs),
     Daemon(DaemonArgs),
+    Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     #[command(hide = true)]
     Man(ManArgs),

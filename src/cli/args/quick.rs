@@ -8,6 +8,7 @@ use clap::{Args, Command, FromArgMatches};
 
 use super::act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
 use super::daemon::DaemonArgs;
+use super::doctor::DoctorArgs;
 use super::explain::ExplainArgs;
 use super::look::{EventsArgs, ListArgs, LogsArgs, StatusArgs};
 use super::pool::PoolArgs;
@@ -56,6 +57,7 @@ fn verb(name: &str) -> Option<Command> {
         "cleanup" => ("cleanup", CleanupArgs::augment_args),
         "pool" => ("pool", PoolArgs::augment_args),
         "daemon" => ("daemon", DaemonArgs::augment_args),
+        "doctor" => ("doctor", DoctorArgs::augment_args),
         _ => return None,
     };
     Some(options(Command::new(name)))

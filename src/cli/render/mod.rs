@@ -1,6 +1,7 @@
 //! Runs for people: the only code that formats text about them.
 
 mod events;
+mod findings;
 mod page;
 mod plan;
 mod pools;
@@ -15,6 +16,7 @@ use crate::model::Status;
 use crate::sys::terminal::takes_colour;
 
 pub use events::events;
+pub use findings::findings;
 pub use page::page;
 pub use plan::{plan_lines, plan_page};
 pub use pools::{PoolRow, pools, settings};
@@ -47,10 +49,15 @@ impl Style {
             Status::Canceled => "35",
             Status::Scheduled | Status::Queued => "33",
         };
+        self.painted(code, status.word())
+    }
+
+    /// The text in the colour of this number (ECMA-48, SGR).
+    pub fn painted(self, code: &str, text: &str) -> String {
         if self.colour {
-            format!("\x1b[{code}m{}\x1b[0m", status.word())
+            format!("\x1b[{code}m{text}\x1b[0m")
         } else {
-            status.word().to_owned()
+            text.to_owned()
         }
     }
 }

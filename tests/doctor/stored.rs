@@ -1,0 +1,155 @@
+//! What is stored and contradicts itself: each contradiction is put into a sound database, and found by its rule.
+
+use rusqlite::Connection;
+
+use crate::support::Home;
+
+use super::{found, live};
+
+/// What is done to the database, and where in which words it is found.
+const BREAKS: &[(&str, &str)] = &[
+    (
+        "UPDATE attempt SET ended_at = NULL, outcome = NULL WHERE run_id = 1 AND number = 1",
+        "attempts: attempt 1 of run 1 is open, and the run does not know of it",
+    ),
+    (
+        "UPDATE run SET state = 'running', open_attempt = 1, finished_at = NULL, reason = NULL WHERE id = 1",
+        "attempts: run 1 has attempt 1 open, and that has ended",
+    ),
+    (
+        "DROP INDEX attempt_open; UPDATE attempt SET ended_at = NULL, outcome = NULL WHERE run_id = 1; \
+         CREATE INDEX attempt_open ON attempt (run_id) WHERE ended_at IS NULL",
+        "attempts: run 1 has 4 attempts open",
+    ),
+    (
+        "DELETE FROM attempt WHERE run_id = 1 AND number = 2",
+        "attempts: run 1 counts 4 attempts, and 3 are stored, up to number 4",
+    ),
+    (
+        "DELETE FROM event WHERE run_id = 1 AND kind = 'started' AND attempt = 2",
+        "attempts: attempt 2 of run 1 was started 0 and has ended 1 times",
+    ),
+    (
+        "DELETE FROM event WHERE run_id = 1 AND number = 2",
+        "history: the history of run 1 has ",
+    ),
+    (
+        "UPDATE event SET kind = 'started' WHERE run_id = 1 AND number = 1",
+        "history: the history of run 1 begins with started",
+    ),
+    (
+        "INSERT INTO event (run_id, number, at, kind) SELECT 1, max(number) + 1, 0, 'enqueued' FROM event WHERE run_id = 1",
+        "endings: run 1 had ended, and then: enqueued",
+    ),
+    (
+        "UPDATE run SET state = 'succeeded', reason = NULL WHERE id = 1",
+        "endings: run 1 is succeeded, and its history says failed",
+    ),
+    (
+        "UPDATE run SET on_complete = NULL WHERE id = 1",
+        "hooks: run 1 has ended 2 times and has 2 hooks",
+    ),
+    (
+        "UPDATE event SET hook_id = (SELECT max(hook_id) FROM event WHERE run_id = 1) \
+         WHERE run_id = 1 AND kind = 'hook_enqueued'",
+        "is the hook of 2 endings",
+    ),
+    (
+        "UPDATE run SET parent_id = 3 WHERE id = (SELECT hook_id FROM run WHERE id = 1)",
+        "is a hook that run 3 does not know of",
+    ),
+    (
+        "UPDATE run SET stage = 'ready' WHERE id = 1",
+        "stages: run 1 is failed and stands in the stage ready",
+    ),
+    (
+        "INSERT INTO run (state, created_at, seed, policy, command, cwd, umask, environment_id, pool, lock, due_at, stage) \
+         SELECT 'waiting', 0, 0, policy, command, cwd, umask, environment_id, 'mail', 'held by nobody', 0, 'locked' FROM run WHERE id = 1",
+        "waits for the lock 'held by nobody', which nobody has",
+    ),
+    (
+        "DROP INDEX run_lock_held; UPDATE run SET lock = 'l', stage = 'ready' WHERE id IN (1, 3); \
+         CREATE INDEX run_lock_held ON run (lock) WHERE lock IS NOT NULL AND (stage = 'ready' OR open_attempt IS NOT NULL)",
+        "locks: 2 runs have the lock 'l'",
+    ),
+    (
+        "DROP INDEX run_key_held; UPDATE run SET key = 'k', finished_at = NULL WHERE id IN (1, 3); \
+         CREATE INDEX run_key_held ON run (key) WHERE key IS NOT NULL AND (finished_at IS NULL OR open_attempt IS NOT NULL)",
+        "keys: 2 runs have the key 'k'",
+    ),
+    (
+        "UPDATE content SET refs = refs + 1 WHERE id = 1",
+        "content: content 1 is referred to ",
+    ),
+    (
+        "DELETE FROM gate WHERE pool = 'mail'",
+        "pools: the pool 'mail' has no counts",
+    ),
+    (
+        "UPDATE run SET pool = 'nowhere', finished_at = NULL WHERE id = 1",
+        "pools: run 1 waits in the pool 'nowhere', which is not there",
+    ),
+    (
+        "UPDATE gauge SET ready = 1 WHERE pool = 'mail'",
+        "pools: the pool 'mail' counts ready 1, and 0 are there",
+    ),
+    (
+        "UPDATE gauge SET failed = 0 WHERE pool = 'mail'",
+        "pools: the pool 'mail' counts failed 0, and 1 are there",
+    ),
+    (
+        "UPDATE run SET policy = '{}' WHERE id = 1",
+        "words: the policy of run 1 cannot be read",
+    ),
+    (
+        "UPDATE attempt SET outcome = '{\"type\":\"eaten\"}' WHERE run_id = 1 AND number = 1",
+        "words: an outcome of run 1 cannot be read",
+    ),
+    (
+        "UPDATE event SET kind = 'eaten' WHERE run_id = 1 AND number = 2",
+        "words: the history of run 1 says \"eaten\"",
+    ),
+    (
+        "DELETE FROM content WHERE id = 1",
+        "integrity: a row of run refers to no row of content",
+    ),
+    (
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema \
+         SET sql = replace(sql, 'name IS NOT NULL', 'id > 0') WHERE name = 'run_name'; \
+         PRAGMA writable_schema = OFF",
+        "integrity: ",
+    ),
+];
+
+#[test]
+fn each_contradiction_is_found_by_its_rule() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    live(&home);
+    assert_eq!(daemon.stop(), 0);
+    home.assert_no_process_left();
+    assert_eq!(found(&home), [""; 0]);
+    let sound = std::fs::read(home.db()).expect("it is there");
+    let log = std::fs::read(home.path("retrier.db-wal")).expect("it is there");
+    let mut wrong = Vec::new();
+    for (change, expected) in BREAKS {
+        std::fs::write(home.db(), &sound).expect("it can be written");
+        std::fs::write(home.path("retrier.db-wal"), &log).expect("it can be written");
+        std::fs::remove_file(home.path("retrier.db-shm")).ok();
+        let database = Connection::open(home.db()).expect("it is a database");
+        let lax = "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;";
+        database
+            .execute_batch(&format!("{lax} {change}"))
+            .expect(change);
+        drop(database);
+        let found = found(&home);
+        let line = format!("error {expected}");
+        let is_there = found
+            .iter()
+            .any(|found| found.starts_with("error ") && found.contains(expected));
+        if !is_there {
+            wrong.push(format!("{line} is not among {found:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -11,6 +11,7 @@ mod backoff;
 mod batch;
 mod breakers;
 mod cancel;
+mod claims;
 mod clean_child;
 mod cleanup;
 mod crash;

@@ -1204,7 +1204,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__pool__subcmd__set)
-            opts="-h --parallel --rate --burst --breaker --no-defaults --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --db --help"
+            opts="-h --parallel --rate --burst --breaker --max-pending --no-defaults --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1223,6 +1223,10 @@ _retrier() {
                     return 0
                     ;;
                 --breaker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-pending)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

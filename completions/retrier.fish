@@ -185,6 +185,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_su
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l rate -d 'Start at most N attempts per D, retries included, evenly spaced, such as 10/1m or 5/s; 0 is no limit' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l burst -d 'With a rate: start up to N at once when none was started for long [default: 1]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l breaker -d 'When the last N attempts have all failed, start one at a time until one succeeds; 0 is never' -r
+complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l max-pending -d 'Store no run that would be the pool\'s N+1st unfinished one: `run` exits with 4; 0 is no limit' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l max-failures -l retries -d 'Retry it N times, so that it is attempted N+1 times at the most [default: 4]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l max-attempts -l attempts -d 'Attempt it N times in all at the most' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l forever -d 'Retry it until it succeeds' -r

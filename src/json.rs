@@ -233,6 +233,7 @@ pub fn pool(
         "rate": pool.rate.map(rate),
         "burst": pool.rate.map(|rate| rate.burst),
         "breaker": pool.breaker,
+        "max_pending": pool.max_pending,
         "state": pool_state(hold),
         "until": hold.and_then(Hold::until).map(time),
         "running": standing.running,

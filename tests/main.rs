@@ -16,6 +16,7 @@ mod clean_child;
 mod cleanup;
 mod crash;
 mod daemon;
+mod data;
 mod deadlines;
 mod deciders;
 mod decisions;

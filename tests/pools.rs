@@ -2,6 +2,7 @@
 
 mod life;
 mod listing;
+mod pending;
 mod policies;
 mod races;
 mod settings;

@@ -252,7 +252,7 @@ impl<'a> Batch<'a> {
             let spec = own.as_ref().unwrap_or(&plain);
             let stored = match submission.add(spec) {
                 Ok(stored) => stored,
-                Err(error @ StoreError::NoPool { .. }) => {
+                Err(error @ (StoreError::NoPool { .. } | StoreError::PoolFull { .. })) => {
                     return at_line(anyhow::Error::new(error).into());
                 }
                 Err(error) => return Err(error),

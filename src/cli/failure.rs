@@ -109,6 +109,7 @@ impl Failure {
             StoreError::NoRun { .. } | StoreError::NoKey { .. } => code::NO_RUN,
             StoreError::Unknown { .. } => code::UNKNOWN,
             StoreError::NoPool { .. } => code::USAGE,
+            StoreError::PoolFull { .. } => code::STATE,
             StoreError::NotOurs { .. }
             | StoreError::Newer { .. }
             | StoreError::Older { .. }

@@ -102,6 +102,9 @@ fn settings(found: Option<&PoolRecord>, args: &SetArgs) -> Result<(Pool, String)
     if let Some(max) = args.breaker {
         pool.breaker = Some(max).filter(|max| *max > 0);
     }
+    if let Some(max) = args.max_pending {
+        pool.max_pending = Some(max).filter(|max| *max > 0);
+    }
     if args.retries == PolicyArgs::default() && !args.no_defaults {
         let stored = found.map_or("{}", |record| record.options.as_str());
         return Ok((pool, stored.to_owned()));

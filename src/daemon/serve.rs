@@ -68,6 +68,7 @@ impl ServeError {
                 StoreError::NoRun { .. }
                 | StoreError::NoKey { .. }
                 | StoreError::NoPool { .. }
+                | StoreError::PoolFull { .. }
                 | StoreError::Full { .. }
                 | StoreError::Busy { .. }
                 | StoreError::ReadOnly { .. }

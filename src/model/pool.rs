@@ -20,6 +20,8 @@ pub struct Pool {
     pub rate: Option<Rate>,
     /// It opens when so many attempts in a row have failed; never 0.
     pub breaker: Option<u32>,
+    /// No more unfinished runs than so many are stored in it; never 0.
+    pub max_pending: Option<u32>,
     /// The waits between the probes of a pool that is open.
     pub backoff: Backoff,
     /// The source of their jitter.
@@ -226,6 +228,7 @@ impl Pool {
             paused: false,
             rate: None,
             breaker: None,
+            max_pending: None,
             backoff: probe_backoff(),
             seed,
         }

@@ -36,6 +36,12 @@ pub enum StoreError {
         /// Which there are, in words.
         known: String,
     },
+    /// A pool takes no more runs.
+    #[error("the pool {pool} has as many unfinished runs as it may have (--max-pending)")]
+    PoolFull {
+        /// Its name.
+        pool: String,
+    },
     /// The file holds something else.
     #[error("{path} is not a database of retrier")]
     NotOurs {
@@ -203,6 +209,9 @@ impl StoreError {
                 Some("`retrier list` shows the runs that are stored")
             }
             Self::NoPool { .. } => Some("`retrier pool set NAME` makes one"),
+            Self::PoolFull { .. } => {
+                Some("nothing was stored; `retrier list --pool POOL` shows what is in it")
+            }
             Self::NotOurs { .. } => {
                 Some("name another file with --db or RETRIER_DB; this one was not touched")
             }

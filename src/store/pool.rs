@@ -21,7 +21,7 @@ const NAMED_MAX: usize = 20;
 
 const POOL: &str = "SELECT name, parallel, paused, rate_starts, rate_ms, burst, breaker, backoff, \
      seed, options, arrival_us, streak, probes, probe_at, probe_run, held, scheduled, locked, \
-     ready, running, closing, executions, failures, succeeded, failed, canceled \
+     ready, running, closing, executions, failures, succeeded, failed, canceled, max_pending \
      FROM pool JOIN gate ON gate.pool = name JOIN gauge ON gauge.pool = name";
 
 static POOL_NAMED: LazyLock<String> = LazyLock::new(|| format!("{POOL} WHERE name = ?1"));
@@ -51,6 +51,19 @@ impl Reader<'_> {
     pub fn has_pool(&self, name: &str) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM pool WHERE name = ?1";
         Ok(!self.rows(sql, [name], |_| Ok(()))?.is_empty())
+    }
+
+    /// How many unfinished runs the pool `name` may have, if that is limited. `None`: there is no such pool.
+    pub(super) fn max_pending(&self, name: &str) -> Result<Option<Option<u32>>, StoreError> {
+        let sql = "SELECT max_pending FROM pool WHERE name = ?1";
+        Ok(self.rows(sql, [name], |row| row.get(0))?.pop())
+    }
+
+    /// How many runs of the pool `name` have not ended.
+    pub(super) fn pending_of(&self, name: &str) -> Result<u64, StoreError> {
+        let uncounted = self.uncounted(name);
+        let found = self.rows(GAUGE, [name], |row| gauge(row, 0, &uncounted))?;
+        Ok(found.first().map_or(0, Gauge::pending))
     }
 
     /// The error that there is no pool `name`, with those that there are.
@@ -109,10 +122,11 @@ impl Pass<'_> {
         let backoff = self.guard(backoff)?;
         let set = self.connection().prepare_cached(
             "INSERT INTO pool (name, parallel, paused, rate_starts, rate_ms, burst, breaker, \
-             backoff, options, seed) VALUES (:name, :parallel, :paused, :starts, :per, :burst, \
-             :breaker, :backoff, :options, :seed) ON CONFLICT (name) DO UPDATE SET \
+             backoff, options, seed, max_pending) VALUES (:name, :parallel, :paused, :starts, :per, \
+             :burst, :breaker, :backoff, :options, :seed, :max_pending) ON CONFLICT (name) DO UPDATE SET \
              parallel = :parallel, paused = :paused, rate_starts = :starts, rate_ms = :per, \
-             burst = :burst, breaker = :breaker, backoff = :backoff, options = :options",
+             burst = :burst, breaker = :breaker, backoff = :backoff, options = :options, \
+             max_pending = :max_pending",
         );
         let set = set.and_then(|mut set| {
             set.execute(named_params! {
@@ -123,6 +137,7 @@ impl Pass<'_> {
                 ":per": pool.rate.map(|rate| millis_of(rate.per)),
                 ":burst": pool.rate.map(|rate| rate.burst),
                 ":breaker": pool.breaker,
+                ":max_pending": pool.max_pending,
                 ":backoff": backoff,
                 ":options": options,
                 ":seed": pool.seed as i64,
@@ -224,6 +239,7 @@ fn record(row: &Row<'_>, uncounted: &Change) -> rusqlite::Result<PoolRecord> {
             paused: row.get(2)?,
             rate,
             breaker: row.get(6)?,
+            max_pending: row.get(26)?,
             backoff: backoff.unwrap_or_else(probe_backoff),
             seed: row.get::<_, i64>(8)? as u64,
         },

@@ -9,10 +9,11 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("schema/2_policies.sql"),
     include_str!("schema/3_pools.sql"),
     include_str!("schema/4_speed.sql"),
+    include_str!("schema/5_views.sql"),
 ];
 
 /// How many tables, indexes and triggers there are before the first step and after each.
-pub const OBJECTS: [i64; MIGRATIONS.len() + 1] = [0, 15, 20, 52, 42];
+pub const OBJECTS: [i64; MIGRATIONS.len() + 1] = [0, 15, 20, 52, 42, 45];
 
 /// The newest layout that this program knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;

@@ -1,5 +1,6 @@
 //! Storing runs: one, or many in one transaction, all of them or none.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -32,8 +33,8 @@ impl Store {
     /// [`Store::sync`] is called, also when it was stored before: whoever did so may not have come to that;
     /// the daemon may be called before, and starts it meanwhile. What time it is is asked once the
     /// database is held: others may have been waited for. One whose key is taken is not stored.
-    /// Errors: there is no such pool, or another; the run is surely not stored, but for
-    /// [`StoreError::Unknown`].
+    /// Errors: there is no such pool, it takes no more runs, or another; the run is surely not stored, but
+    /// for [`StoreError::Unknown`].
     pub fn submit(
         &mut self,
         spec: &Spec,
@@ -58,7 +59,7 @@ impl Store {
                 now: now(),
                 environment: None,
                 stdin: None,
-                pool: None,
+                pools: BTreeMap::new(),
                 policy: None,
                 newest: None,
                 tally: Tally::default(),
@@ -95,8 +96,8 @@ pub struct Submission<'s> {
     now: Timestamp,
     environment: Option<Shared<Vec<u8>>>,
     stdin: Option<Shared<Arc<[u8]>>>,
-    /// A pool that is there.
-    pool: Option<String>,
+    /// The pools that are there, each with how many more runs it takes, if that is limited.
+    pools: BTreeMap<String, Option<u64>>,
     /// The policy that was written last, and how.
     policy: Option<(Policy, String)>,
     newest: Option<RunId>,
@@ -119,19 +120,14 @@ impl Submission<'_> {
     }
 
     /// Adds a run, unless its key is taken, also by one that was added before. Errors: there is no
-    /// such pool, or another.
+    /// such pool, it takes no more runs, or another.
     pub fn add(&mut self, spec: &Spec) -> Result<Stored, StoreError> {
         let pass = &self.pass;
         let earlier = spec.key.as_ref().map(|key| pass.read().taken_by(key));
         if let Some(id) = earlier.transpose()?.flatten() {
             return Ok(Stored { id, is_new: false });
         }
-        if self.pool.as_ref() != Some(&spec.pool) {
-            if pass.read().pool_options(&spec.pool)?.is_none() {
-                return Err(pass.read().no_pool(&spec.pool)?);
-            }
-            self.pool = Some(spec.pool.clone());
-        }
+        take_place(pass.read(), &mut self.pools, &spec.pool)?;
         let connection = pass.connection();
         let environment = &spec.environment.0;
         let kept = keep(connection, &mut self.environment, environment, Vec::eq);
@@ -182,6 +178,36 @@ impl Submission<'_> {
         }
         pass.commit()?;
         Ok(true)
+    }
+}
+
+/// Takes a place in the pool `name`, whose limit is looked up once. Errors: there is no such pool, or it
+/// takes no more.
+fn take_place(
+    read: Reader<'_>,
+    pools: &mut BTreeMap<String, Option<u64>>,
+    name: &str,
+) -> Result<(), StoreError> {
+    let left = match pools.get_mut(name) {
+        Some(left) => left,
+        None => {
+            let Some(max) = read.max_pending(name)? else {
+                return Err(read.no_pool(name)?);
+            };
+            let pending = max.map(|_| read.pending_of(name)).transpose()?;
+            let left = max.map(|max| u64::from(max).saturating_sub(pending.unwrap_or_default()));
+            pools.entry(name.to_owned()).or_insert(left)
+        }
+    };
+    match left {
+        Some(0) => Err(StoreError::PoolFull {
+            pool: name.to_owned(),
+        }),
+        Some(places) => {
+            *places -= 1;
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 

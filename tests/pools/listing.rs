@@ -21,7 +21,7 @@ fn without_a_database_there_are_the_two_that_are_always_there_and_none_is_made()
     let home = Home::new();
     assert_eq!(
         pool(&home, "list").ok().stdout,
-        b"default\t10\t0\t0\t0\trunning\t\t\t\t\t\nhooks\t10\t0\t0\t0\trunning\t\t\t\t\t\n"
+        b"default\t10\t0\t0\t0\trunning\t\t\t\t\t\t\nhooks\t10\t0\t0\t0\trunning\t\t\t\t\t\t\n"
     );
     assert_eq!(listed(&home).len(), 2);
     pool(&home, "resume default").ok();
@@ -42,7 +42,7 @@ fn the_json_of_a_pool_has_all_its_fields() {
     .ok();
     let expected = json!({
         "version": 1, "name": "a", "parallel": 3, "paused": false,
-        "rate": {"starts": 10, "per_ms": 60_000}, "burst": 2, "breaker": 5,
+        "rate": {"starts": 10, "per_ms": 60_000}, "burst": 2, "breaker": 5, "max_pending": null,
         "state": "running", "until": null,
         "running": 0, "closing": 0, "queued": 0, "scheduled": 0, "failed_in_a_row": 0,
         "policy": {"timeout_ms": 90_000},
@@ -122,7 +122,7 @@ fn a_pool_that_is_held_says_so_and_until_when() {
     assert_eq!(&fields[..6], ["down", "10", "0", "0", "0", "open"]);
     assert_eq!(fields[6], shown(&home, "down")["until"]);
     let options = "--max-failures 0 --constant 1h --jitter 0";
-    assert_eq!(&fields[7..], ["", "", "2", options]);
+    assert_eq!(&fields[7..], ["", "", "2", options, ""]);
     // Nobody waits longer than what is set now asks for.
     pool(&home, "set slow --rate 1000/s").ok();
     wait_until("its rate is over", LONG, || {

@@ -23,6 +23,8 @@ pub enum Need {
     Bash,
     /// The `strace` program, and leave to trace: a kill at each system call.
     Strace,
+    /// The `sqlite3` program, of another version than ours: what others read.
+    Sqlite3,
     /// Being root: other users' files, namespaces, limits of other users.
     Root,
     /// Pid and mount namespaces: reused pids, another boot.
@@ -33,13 +35,14 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which they are reported.
-    pub const ALL: [Need; 9] = [
+    pub const ALL: [Need; 10] = [
         Need::Curl,
         Need::Nohup,
         Need::Script,
         Need::Flock,
         Need::Bash,
         Need::Strace,
+        Need::Sqlite3,
         Need::Root,
         Need::Namespaces,
         Need::LoopMount,
@@ -54,6 +57,7 @@ impl Need {
             Need::Flock => program("flock").is_some(),
             Need::Bash => program("bash").is_some(),
             Need::Strace => works("strace -o /dev/null true"),
+            Need::Sqlite3 => program("sqlite3").is_some(),
             Need::Root => works("test \"$(id -u)\" = 0"),
             Need::Namespaces => works("unshare --pid --mount --fork --mount-proc true"),
             Need::LoopMount => can_loop_mount(),
@@ -78,6 +82,9 @@ impl Need {
             }
             Need::Strace => {
                 "strace does not work (kills at each system call); install it with apt-get install strace"
+            }
+            Need::Sqlite3 => {
+                "sqlite3 is missing (what others read); install it with apt-get install sqlite3"
             }
             Need::Root => {
                 "this is not root (other users' databases, process limits); run it as root"

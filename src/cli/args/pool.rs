@@ -98,6 +98,11 @@ pub struct SetArgs {
           help_heading = "Pool")]
     pub breaker: Option<u32>,
 
+    /// Store no run that would be the pool's N+1st unfinished one: `run` exits with 4; 0 is no limit
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true,
+          help_heading = "Pool")]
+    pub max_pending: Option<u32>,
+
     /// Forget the retry options that were set for the pool before
     #[arg(long, help_heading = "Pool")]
     pub no_defaults: bool,
@@ -114,7 +119,7 @@ pub struct SetArgs {
     The state is running, paused, full (all slots are taken), limited (by its rate) or open (by its\n\
     breaker).\n\n\
     In a pipe the fields are separated by tabs: name, parallel, running, queued, scheduled, state,\n\
-    until when, rate, burst, breaker, retry options.")]
+    until when, rate, burst, breaker, retry options, max pending.")]
 pub struct PoolListArgs {
     /// Print one JSON object per line
     #[arg(long)]

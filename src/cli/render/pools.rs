@@ -56,6 +56,8 @@ pub fn pools(rows: &[PoolRow], now: Timestamp, style: Style, is_terminal: bool) 
                 .map_or(String::new(), |rate| rate.burst.to_string()),
             pool.breaker.map_or(String::new(), |max| max.to_string()),
             options(&record.options),
+            pool.max_pending
+                .map_or(String::new(), |max| max.to_string()),
         ];
         let _ = writeln!(lines, "{}", fields.join("\t"));
     }
@@ -68,6 +70,7 @@ pub fn settings(pool: &Pool, stored: &str) -> String {
     all.extend(pool.paused.then(|| "paused".to_owned()));
     all.extend(pool.rate.map(|one| format!("rate {}", rate_and_burst(one))));
     all.extend(pool.breaker.map(|max| format!("breaker {max}")));
+    all.extend(pool.max_pending.map(|max| format!("max pending {max}")));
     all.extend(Some(options(stored)).filter(|text| !text.is_empty()));
     all.join(", ")
 }
@@ -83,9 +86,10 @@ fn aligned(rows: &[PoolRow], now: Timestamp, style: Style) -> String {
         "STATE",
         "RATE",
         "BREAKER",
+        "MAX PENDING",
         "RETRY OPTIONS",
     ];
-    let cells: Vec<[String; 9]> = rows.iter().map(|row| cells(row, now)).collect();
+    let cells: Vec<[String; 10]> = rows.iter().map(|row| cells(row, now)).collect();
     let width = |column: usize| {
         let widths = cells.iter().map(|row| row[column].chars().count());
         match widths.max() {
@@ -108,7 +112,7 @@ fn aligned(rows: &[PoolRow], now: Timestamp, style: Style) -> String {
         {
             let gap = if column > 0 { "  " } else { "" };
             let _ = match column {
-                1..=4 | 7 => write!(line, "{gap}{cell:>0$}", widths[column]),
+                1..=4 | 7 | 8 => write!(line, "{gap}{cell:>0$}", widths[column]),
                 _ => write!(line, "{gap}{cell:<0$}", widths[column]),
             };
         }
@@ -121,7 +125,7 @@ fn aligned(rows: &[PoolRow], now: Timestamp, style: Style) -> String {
     text
 }
 
-fn cells(row: &PoolRow, now: Timestamp) -> [String; 9] {
+fn cells(row: &PoolRow, now: Timestamp) -> [String; 10] {
     let pool = &row.record.pool;
     [
         pool.name.clone(),
@@ -132,6 +136,8 @@ fn cells(row: &PoolRow, now: Timestamp) -> [String; 9] {
         state(row, now),
         pool.rate.map(rate_and_burst).unwrap_or_default(),
         pool.breaker.map_or(String::new(), |max| max.to_string()),
+        pool.max_pending
+            .map_or(String::new(), |max| max.to_string()),
         options(&row.record.options),
     ]
 }

@@ -35,6 +35,7 @@ mod looking;
 mod machine;
 mod many;
 mod migration;
+mod objects;
 mod order;
 mod outcomes;
 mod policies;

@@ -8,10 +8,11 @@ use anyhow::Context;
 use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 
 use super::args;
 use super::failure::code;
+use super::objects;
 
 /// The completion script of `shell`.
 pub fn completions(shell: Shell) -> Vec<u8> {
@@ -35,6 +36,7 @@ pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     program.build();
     let mut pages = Vec::new();
     collect(&program, &mut pages)?;
+    pages.push(("retrier-json.7".to_owned(), objects_page()?));
     Ok(pages)
 }
 
@@ -54,6 +56,32 @@ fn sections(text: &str) -> Roff {
         roff.control("fi", []);
     }
     roff
+}
+
+/// The page about the JSON objects.
+fn objects_page() -> io::Result<Vec<u8>> {
+    let mut roff = Roff::new();
+    let version = concat!("retrier ", env!("CARGO_PKG_VERSION"));
+    roff.control("TH", ["retrier-json", "7", "", version]);
+    roff.control("nh", []);
+    roff.control("SH", ["NAME"]);
+    roff.text([roman("retrier-json - the JSON that retrier prints")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text([roman(objects::COMMON)]);
+    for object in objects::ALL {
+        roff.control("SH", [object.name.to_uppercase().as_str()]);
+        roff.text([roman(format!("{}.", object.place))]);
+        for (field, kind, meaning) in object.fields {
+            roff.control("TP", []);
+            roff.text([bold(*field), roman(format!(" ({kind})"))]);
+            roff.text([roman(*meaning)]);
+        }
+    }
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([roman("retrier(1)")]);
+    let mut page = Vec::new();
+    roff.to_writer(&mut page)?;
+    Ok(page)
 }
 
 fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {

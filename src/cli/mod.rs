@@ -19,6 +19,7 @@ mod line;
 mod list;
 mod logs;
 mod many;
+pub mod objects;
 mod out;
 mod pool;
 mod progress;

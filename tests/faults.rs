@@ -16,7 +16,7 @@
 //! | a reused pid, another boot, another pid namespace | `identity` |
 //! | a clock that is set | `clocks` |
 //! | a full disk; no descriptors, no processes | `full_disk`, `limits` |
-//! | a database that must not be used, or is taken away | `bad_database`, `flipped_bits`, `replaced` |
+//! | a database that must not be used, or is taken away | `bad_database`, `hostile_schema`, `flipped_bits`, `replaced` |
 //! | an index of the log that is old, or half made | `index` |
 //!
 //! A test with `catches` in its name puts in the bug that the others beside it are there for (`RETRIER_BUG`), and shows
@@ -34,6 +34,7 @@ mod daemons;
 mod escape;
 mod flipped_bits;
 mod full_disk;
+mod hostile_schema;
 mod identity;
 mod index;
 mod kill_loop;

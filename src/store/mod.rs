@@ -10,6 +10,7 @@
 mod attempt;
 mod blocked;
 mod cleanup;
+mod confine;
 mod error;
 mod folder;
 mod history;

@@ -16,6 +16,7 @@ use crate::sys::files::{self, FileIdentity};
 use crate::sys::lock;
 use crate::sys::poll::wait_readable;
 
+use super::confine;
 use super::error::StoreError;
 use super::folder::Folder;
 use super::index;
@@ -235,15 +236,12 @@ fn connect(folder: &Folder, had_wal: bool) -> Result<Connection, StoreError> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     connection.busy_timeout(PATIENCE).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(128);
-    let settings = [
-        // Without it, each new value for a parameter that a partial index could depend on has its
-        // statement prepared again.
-        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
-        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
-    ];
-    for (setting, on) in settings {
-        connection.set_db_config(setting, on).map_err(sqlite)?;
-    }
+    // Without it, each new value for a parameter that a partial index could depend on has its
+    // statement prepared again.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .and_then(|_| confine::confine(&connection))
+        .map_err(sqlite)?;
     let found = identify(&connection, path)?;
     if found < VERSION || !folder.shims().exists() {
         make_folders(folder)?;
@@ -284,6 +282,7 @@ pub(super) fn identify(connection: &Connection, path: &Path) -> Result<i64, Stor
     let reached = failpoint::reach("store_identifying");
     reached.map_err(|error| StoreError::from_io(path, error))?;
     if (application, found) == (APPLICATION_ID, VERSION) {
+        confine::check(connection, path)?;
         return Ok(found);
     }
     let objects: i64 = connection
@@ -310,6 +309,7 @@ pub(super) fn identify(connection: &Connection, path: &Path) -> Result<i64, Stor
         let known = VERSION;
         return Err(StoreError::Newer { path, found, known });
     }
+    confine::check(connection, &path)?;
     Ok(found)
 }
 
@@ -352,26 +352,25 @@ fn migrate(connection: &mut Connection, folder: &Folder) -> Result<(), StoreErro
         files::sync_dir(dir.unwrap_or(Path::new("/"))).map_err(io)?;
     }
     failpoint::reach("store_migrating").map_err(io)?;
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(sqlite)?;
+    confine::unconfined(connection, |connection| take_steps(connection, found)).map_err(sqlite)
+}
+
+/// Takes the steps from layout `found` to the newest one, all or none.
+fn take_steps(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for (done, step) in MIGRATIONS.iter().enumerate() {
         if done as i64 >= found {
-            transaction.execute_batch(step).map_err(sqlite)?;
+            transaction.execute_batch(step)?;
         }
     }
     if found == 0 {
-        transaction
-            .execute(
-                "INSERT INTO identity (only, name) VALUES (1, lower(hex(randomblob(8))))",
-                [],
-            )
-            .map_err(sqlite)?;
+        transaction.execute(
+            "INSERT INTO identity (only, name) VALUES (1, lower(hex(randomblob(8))))",
+            [],
+        )?;
     }
-    transaction
-        .pragma_update(None, "user_version", VERSION)
-        .and_then(|()| transaction.commit())
-        .map_err(sqlite)
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
 }
 
 /// Keeps the write-ahead log when the last connection closes: its name in the folder, once

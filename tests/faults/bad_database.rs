@@ -83,7 +83,7 @@ pub fn prepared() -> Home {
 
 /// Asserts that every verb refuses, says `why` and where, and leaves the folder as it was.
 #[track_caller]
-fn assert_refused(home: &Home, why: &str, envs: &[(&str, &str)]) {
+pub fn assert_refused(home: &Home, why: &str, envs: &[(&str, &str)]) {
     assert_each_refused(home, why, envs, &VERBS);
 }
 

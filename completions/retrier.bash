@@ -1364,7 +1364,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__run)
-            opts="-w -q -h --shell --batch --template --cwd --env --no-env --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --delay --at --key --once --if-exists --pool --priority --lock --wait --stream --no-daemon-start --quiet --json --db --help"
+            opts="-w -q -h --shell --batch --template --cwd --env --no-env --env-only --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --delay --at --key --once --if-exists --pool --priority --lock --wait --stream --no-daemon-start --quiet --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1401,6 +1401,10 @@ _retrier() {
                     return 0
                     ;;
                 --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-only)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -49,6 +49,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand run" -l batch -d 'Store 
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l template -d 'With --batch: run this COMMAND for each line, which is put in the place of {}, or behind' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l cwd -d 'Run it in DIR instead of the current folder' -r -f -a "(__fish_complete_directories)"
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l env -d 'Set a variable of its environment; may be given again' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l env-only -d 'Give it these variables of the caller alone, with HOME, USER, SHELL and PATH, and what --env says; may be given again' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l stdin -d 'Keep FILE (- is standard input, at most 16 MiB) and give it to every attempt as its stdin, which is empty otherwise' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l name -d 'A name for people and for `list --name`' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l on-complete -d 'Have /bin/sh run LINE when the run has ended, with the result as JSON on its stdin' -r

@@ -1,5 +1,6 @@
 //! `retrier run`: what it prints, what it refuses, and that the command gets what the caller gave.
 
+mod environment;
 mod options;
 mod variables;
 

@@ -14,10 +14,11 @@ use anyhow::{Context, bail};
 
 use crate::clock;
 use crate::model::{Environment, Key, Spec, Start, Timestamp};
-use crate::sys::files::{arguments_max, current_umask, own_user};
+use crate::sys::files::{arguments_max, current_umask};
 use crate::sys::spawn::{bytes_path, path_bytes, resolve};
 
 use super::args::{PolicyArgs, RunArgs};
+use super::environment;
 use super::failure::{Failure, code};
 
 /// The most that is kept of a run's input.
@@ -29,20 +30,6 @@ const STRING_MAX: usize = 32 * 4096 - 1;
 
 /// Room that is left for what retrier adds to the environment.
 const VARIABLES_MAX: usize = 16 * 1024;
-
-/// What retrier tells a command, and an outer run's command must not hand on to an inner run.
-const OURS: &[&str] = &[
-    "RETRIER_RUN_ID",
-    "RETRIER_ATTEMPT",
-    "RETRIER_MAX_ATTEMPTS",
-    "RETRIER_LAST_ATTEMPT",
-    "RETRIER_IDEMPOTENCY_KEY",
-    "RETRIER_PREVIOUS_OUTCOME",
-    "RETRIER_DB",
-    "RETRIER_DECISION",
-    "RETRIER_PARENT_ID",
-    "RETRIER_RESULT",
-];
 
 /// The run that `args` ask for, with the `defaults` of its pool. Errors: it could never run, or what
 /// it needs cannot be read.
@@ -68,7 +55,7 @@ pub fn frame(args: &RunArgs, defaults: &PolicyArgs) -> anyhow::Result<Spec> {
     Ok(Spec {
         command: Vec::new(),
         cwd: path_bytes(&cwd),
-        environment: environment(args),
+        environment: environment::of(args),
         umask: current_umask(),
         stdin: None,
         name: args.name.clone(),
@@ -233,47 +220,6 @@ fn cwd(args: &RunArgs) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn environment(args: &RunArgs) -> Environment {
-    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = if args.no_env {
-        bare_environment()
-    } else {
-        let all = env::vars_os().map(|(key, value)| (key.into_vec(), value.into_vec()));
-        let ours = |key: &[u8]| OURS.iter().any(|name| name.as_bytes() == key);
-        all.filter(|(key, _)| !ours(key)).collect()
-    };
-    for (key, value) in &args.env {
-        pairs.retain(|(other, _)| other != key);
-        pairs.push((key.clone(), value.clone()));
-    }
-    let mut environment = Environment::default();
-    for (key, value) in &pairs {
-        environment.push(key, value);
-    }
-    environment
-}
-
-/// HOME, USER, SHELL and PATH, from the caller or else from the user database.
-fn bare_environment() -> Vec<(Vec<u8>, Vec<u8>)> {
-    let user = own_user();
-    let known = |key: &str| match (key, &user) {
-        ("HOME", Some(user)) => Some(path_bytes(&user.dir)),
-        ("USER", Some(user)) => Some(user.name.clone().into_bytes()),
-        ("SHELL", Some(user)) => Some(path_bytes(&user.shell)),
-        ("PATH", _) => Some(b"/usr/local/bin:/usr/bin:/bin".to_vec()),
-        _ => None,
-    };
-    let value = |key: &str| {
-        env::var_os(key)
-            .map(OsString::into_vec)
-            .or_else(|| known(key))
-    };
-    let keys = ["HOME", "USER", "SHELL", "PATH"];
-    let pairs = keys
-        .into_iter()
-        .filter_map(|key| Some((key.as_bytes().to_vec(), value(key)?)));
-    pairs.collect()
-}
-
 impl Known {
     /// Refuses what the kernel would refuse at every attempt.
     fn new(environment: &Environment) -> anyhow::Result<Self> {
@@ -281,7 +227,10 @@ impl Known {
             if key.len() + 1 + value.len() > STRING_MAX {
                 let key = String::from_utf8_lossy(key);
                 let message = format!("the variable {key} is longer than {STRING_MAX} bytes");
-                bail!(Failure::new(code::USAGE, message).hint("--no-env leaves it out"));
+                bail!(
+                    Failure::new(code::USAGE, message)
+                        .hint("--no-env leaves it out, and so does --env-only without its name")
+                );
             }
         }
         let count = environment.pairs().count();

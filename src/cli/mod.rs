@@ -11,6 +11,7 @@ mod cleanup;
 mod client;
 mod daemon;
 mod doctor;
+mod environment;
 mod events;
 mod explain;
 mod failure;

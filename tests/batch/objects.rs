@@ -53,6 +53,10 @@ fn of_the_run(input: &str) -> Vec<(Value, Vec<&str>)> {
             json!({"env": bytes, "no_env": true}),
             vec!["--no-env", "--env=A=a"],
         ),
+        (
+            json!({"env_only": ["HOME", "LC_*"]}),
+            vec!["--env-only=HOME,LC_*"],
+        ),
         (json!({"stdin": input}), vec!["--stdin", input]),
         (json!({"name": "a \"name\""}), vec!["--name", "a \"name\""]),
         (

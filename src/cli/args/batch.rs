@@ -142,6 +142,10 @@ fn add(words: &mut Vec<OsString>, arg: &Arg, value: &Value) -> Result<(), String
         (ArgAction::SetTrue, Value::Bool(true)) => push(words, long, None),
         (ArgAction::SetTrue, Value::Bool(false)) => {}
         (ArgAction::SetTrue, _) => return Err("it must be true or false".to_owned()),
+        // None is something else than nothing said.
+        (ArgAction::Append, Value::Array(values)) if long == "env-only" && values.is_empty() => {
+            push(words, long, Some(&OsString::new()));
+        }
         (ArgAction::Append, Value::Array(values)) => {
             for value in values {
                 push(words, long, Some(&text(value)?));
@@ -219,6 +223,11 @@ impl RunArgs {
         } else {
             (base.delay, base.at)
         };
+        let (no_env, env_only) = if self.no_env || given("env_only") {
+            (self.no_env, self.env_only)
+        } else {
+            (base.no_env && !no("no_env"), base.env_only)
+        };
         Self {
             command: self.command,
             shell: self.shell,
@@ -226,7 +235,8 @@ impl RunArgs {
             template: base.template,
             cwd: self.cwd.or(base.cwd),
             env: base.env.into_iter().chain(self.env).collect(),
-            no_env: (self.no_env || base.no_env) && !no("no_env"),
+            no_env,
+            env_only,
             stdin: self.stdin.or(base.stdin),
             name: self.name.or(base.name),
             on_complete: self.on_complete.or(base.on_complete),

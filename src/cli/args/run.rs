@@ -13,7 +13,7 @@ use crate::model::pool;
 use crate::text::{duration, time};
 
 use super::policy::PolicyArgs;
-use super::values::{key, lock, pool, priority, variable};
+use super::values::{Names, key, lock, names, pool, priority, variable};
 
 /// Store a command and have it run until it succeeds
 ///
@@ -84,6 +84,15 @@ pub struct RunArgs {
     /// Give it HOME, USER, SHELL and PATH alone, and what --env says
     #[arg(long, help_heading = "Command")]
     pub no_env: bool,
+
+    /// Give it these variables of the caller alone, with HOME, USER, SHELL and PATH, and what --env
+    /// says; may be given again
+    ///
+    /// Names have commas between them; a * at the end of one stands for any rest, as in AWS_*. What
+    /// is not set is left out. No name at all leaves the four.
+    #[arg(long, value_name = "NAME,...", help_heading = "Command", conflicts_with = "no_env",
+          value_parser = OsStringValueParser::new().try_map(names))]
+    pub env_only: Vec<Names>,
 
     /// Keep FILE (- is standard input, at most 16 MiB) and give it to every attempt as its stdin,
     /// which is empty otherwise

@@ -89,6 +89,37 @@ pub fn variable(text: OsString) -> Result<(Vec<u8>, Vec<u8>), String> {
     }
 }
 
+/// Names of variables, of which the last character may stand for any rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names(Vec<Vec<u8>>);
+
+impl Names {
+    /// Is this variable one of them?
+    pub fn name(&self, key: &[u8]) -> bool {
+        self.0.iter().any(|name| match name.split_last() {
+            Some((b'*', start)) => key.starts_with(start),
+            Some(_) | None => name == key,
+        })
+    }
+}
+
+/// Names of variables with commas between them, or nothing.
+pub fn names(text: OsString) -> Result<Names, String> {
+    let bytes = text.into_vec();
+    if bytes.is_empty() {
+        return Ok(Names(Vec::new()));
+    }
+    let names = bytes.split(|byte| *byte == b',').map(|name| match name {
+        [] => Err("an element of it is empty".to_owned()),
+        _ if name.contains(&b'=') => Err("it must be names, without values".to_owned()),
+        [start @ .., _] if start.contains(&b'*') => {
+            Err("a * can stand at the end of a name alone".to_owned())
+        }
+        name => Ok(name.to_vec()),
+    });
+    names.collect::<Result<_, _>>().map(Names)
+}
+
 /// The key of a run.
 pub fn key(text: &str) -> Result<String, String> {
     if is_label(text, Key::BYTES_MAX) {
@@ -165,6 +196,25 @@ mod tests {
         assert!(key(&"x".repeat(200)).is_ok());
         for wrong in ["", "a\nb", "a\u{9b}b", &"x".repeat(201), &"ü".repeat(101)] {
             assert!(key(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_exact_or_ends_in_a_star() {
+        let some = names("A,LC_*".into()).unwrap();
+        for (key, is_named) in [
+            ("A", true),
+            ("AB", false),
+            ("LC_", true),
+            ("LC_ALL", true),
+            ("LC", false),
+        ] {
+            assert_eq!(some.name(key.as_bytes()), is_named, "{key}");
+        }
+        assert!(names("*".into()).unwrap().name(b"X"));
+        assert!(!names("".into()).unwrap().name(b""));
+        for wrong in [",", "A,", ",A", "A=1", "A*B", "*A", "**"] {
+            assert!(names(wrong.into()).is_err(), "{wrong}");
         }
     }
 

@@ -1,10 +1,15 @@
-//! Values that come as text, from the command line or from a decision: durations, times, patterns.
+//! Values that come as text, from the command line or from a decision: durations, times, patterns;
+//! and text that goes to people, made safe.
+
+mod escape;
 
 use std::time::Duration;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use crate::model::Timestamp;
+
+pub use escape::{Escaper, escape_printed, escape_text};
 
 /// No duration may be longer: a hundred years of 365 days.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -1,5 +1,6 @@
 //! Looking at runs. Here: `status`, for people and for scripts.
 
+mod hostile;
 mod listing;
 mod output;
 mod terminal;

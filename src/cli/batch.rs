@@ -15,6 +15,7 @@ use crate::clock;
 use crate::json;
 use crate::model::{RunId, Spec};
 use crate::store::{Reader, Store, StoreError, Stored, Submission};
+use crate::text::escape_text;
 
 use super::args::{IfExists, LineParser, PolicyArgs, RunArgs};
 use super::capture::{self, Checks};
@@ -76,7 +77,7 @@ pub fn batch(client: &Client, args: &RunArgs, file: &Path) -> anyhow::Result<u8>
     let printed = if args.wait && args.json {
         Ok(code::DONE)
     } else {
-        out::bytes(listing(&told, args.json).as_bytes())
+        out::text(&listing(&told, args.json))
     };
     // Whoever did not get the ids must not take the runs for ones that are not stored.
     let printed = printed.map_err(|error| {
@@ -378,7 +379,7 @@ fn key_of_all() -> Failure {
 /// The key of `spec` is taken by run `id`, of an earlier line or stored before.
 fn clash(spec: &Spec, id: RunId, told: &[Told]) -> Failure {
     let key = spec.key.as_ref().map_or("", |key| key.text.as_str());
-    let key = out::escape_text(key);
+    let key = escape_text(key);
     let at = told.binary_search_by_key(&id, |told| told.stored.id);
     match at {
         Ok(at) => {

@@ -17,6 +17,7 @@ use crate::sys::identity::{DAEMON_NAME, Liveness, World, signal};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{close_inherited, new_session, replace_stdio, set_name};
 use crate::sys::signal::{SIGTERM, SIGUSR1, SIGUSR2, reset_inherited};
+use crate::text::escape_text;
 
 use super::args::{DaemonArgs, DaemonVerb, StopArgs};
 use super::client::Client;
@@ -178,7 +179,7 @@ fn daemon_status(client: &Client) -> anyhow::Result<u8> {
         render::span(now.since(holder.since)),
     ))?;
     if let Some(trouble) = holder.trouble {
-        return out::line(&format!("trouble: {}", out::escape_text(&trouble)));
+        return out::line(&format!("trouble: {}", escape_text(&trouble)));
     }
     Ok(code::DONE)
 }

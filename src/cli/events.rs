@@ -19,8 +19,8 @@ pub fn events(client: &Client, args: &EventsArgs) -> anyhow::Result<u8> {
     if args.json {
         let lines = events.iter().map(|event| json::event(id, event));
         let text: String = lines.map(|line| format!("{line}\n")).collect();
-        return out::bytes(text.as_bytes());
+        return out::text(&text);
     }
     let terminal = io::stdout().is_terminal();
-    out::bytes(render::events(&events, terminal).as_bytes())
+    out::text(&render::events(&events, terminal))
 }

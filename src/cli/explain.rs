@@ -65,14 +65,14 @@ fn policy(policy: &Policy, args: &ExplainArgs) -> anyhow::Result<u8> {
         return out::line(&json::plan(&plan, policy).to_string());
     }
     if io::stdout().is_terminal() {
-        return out::bytes(render::plan_page(&plan, policy).as_bytes());
+        return out::text(&render::plan_page(&plan, policy));
     }
     match plan.left {
         Some(0) => {}
         Some(left) => out::note(&format!("{left} more waits follow; --limit 0 lists all")),
         None => out::note("the waits go on without end"),
     }
-    out::bytes(render::plan_lines(&plan).as_bytes())
+    out::text(&render::plan_lines(&plan))
 }
 
 fn run(client: &Client, store: &Store, id: RunId, json: bool) -> anyhow::Result<u8> {

@@ -61,7 +61,7 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
         store.sync()?;
     }
     if args.json {
-        return out::bytes(lines.as_bytes());
+        return out::text(&lines);
     }
     let terminal = io::stdout().is_terminal();
     if records.is_empty() {
@@ -69,5 +69,5 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
         return Ok(code::DONE);
     }
     let table = render::table(&records, now, Style::of_stdout(), terminal);
-    out::bytes(table.as_bytes())
+    out::text(&table)
 }

@@ -167,7 +167,7 @@ pub fn interrupts() -> anyhow::Result<Signals> {
 /// Prints ids, one per line.
 pub fn print(ids: &[RunId]) -> anyhow::Result<()> {
     let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
-    out::bytes(text.as_bytes()).map(drop)
+    out::text(&text).map(drop)
 }
 
 /// So many runs, in words.

@@ -103,15 +103,16 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::Pool(args) => pool::pool(&client()?, args),
         Verb::Doctor(args) => doctor::doctor(&client()?, args),
         Verb::Daemon(args) => daemon::daemon(&client()?, args),
-        Verb::Completions(args) => out::bytes(&generate::completions(args.shell)),
+        Verb::Completions(args) => {
+            out::text(&String::from_utf8_lossy(&generate::completions(args.shell)))
+        }
         Verb::Man(args) => generate::write_man_pages(&args.dir),
     }
 }
 
 /// What clap has to say: help on stdout with 0, a usage error on stderr with 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    // A reader that has gone away needs no help.
-    let _ = error.print();
+    out::usage(error);
     if error.use_stderr() {
         variable_hint(error);
         return ExitCode::from(code::USAGE);

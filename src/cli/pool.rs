@@ -13,6 +13,7 @@ use crate::model::stats::{Standing, WINDOW};
 use crate::model::{Gate, Gauge, Pool, PoolRecord, Rate, Timestamp};
 use crate::store::{Pass, PoolStats, Reader, Store, StoreError};
 use crate::sys::failpoint;
+use crate::text::escape_text;
 
 use super::args::{NamesArgs, PolicyArgs, PoolArgs, PoolListArgs, PoolVerb, RateArg, SetArgs};
 use super::client::Client;
@@ -52,7 +53,7 @@ pub fn defaults(read: Option<Reader<'_>>, name: &str) -> anyhow::Result<PolicyAr
 
 fn options(name: &str, stored: &str) -> Result<PolicyArgs, Failure> {
     PolicyArgs::of_stored(stored).map_err(|error| {
-        let error = out::escape_text(&error);
+        let error = escape_text(&error);
         let message = format!("the retry options of pool {name} cannot be read: {error}");
         let hint = format!(
             "a newer retrier has set them; `retrier pool set {name} --no-defaults` forgets them"
@@ -358,11 +359,11 @@ fn list(client: &Client, args: &PoolListArgs) -> anyhow::Result<u8> {
             .iter()
             .map(|row| format!("{}\n", json_of(row)))
             .collect();
-        return out::bytes(lines.as_bytes());
+        return out::text(&lines);
     }
     let terminal = io::stdout().is_terminal();
     let table = render::pools(&rows, now, Style::of_stdout(), terminal);
-    out::bytes(table.as_bytes())
+    out::text(&table)
 }
 
 /// A pool of which so many runs are due, though no daemon has seen it.

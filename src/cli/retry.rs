@@ -13,6 +13,7 @@ use crate::store::{Facts, Obstacle, Pass, Reader, Store, StoreError};
 use crate::sys::failpoint;
 use crate::sys::poll::wait_readable;
 use crate::sys::signal::Signals;
+use crate::text::escape_text;
 
 use super::args::RetryArgs;
 use super::client::Client;
@@ -158,7 +159,7 @@ fn judge(
 }
 
 fn held_key(id: RunId, key: &str, holder: RunId) -> Failure {
-    let key = out::escape_text(key);
+    let key = escape_text(key);
     let message = format!("run {id} has the key \"{key}\", which run {holder} holds");
     let hint = format!("once run {holder} has ended, run {id} can be retried");
     Failure::new(code::STATE, message).hint(hint)

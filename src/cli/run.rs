@@ -6,6 +6,7 @@ use crate::clock;
 use crate::json;
 use crate::model::{Hold, RunId, Spec, State};
 use crate::store::{Store, StoreError, Stored};
+use crate::text::escape_text;
 
 use super::args::{IfExists, RunArgs};
 use super::client::{Client, Service};
@@ -164,6 +165,6 @@ fn taken(store: &Store, id: RunId, spec: &Spec) -> Result<String, StoreError> {
     };
     // It may have been committed a moment ago.
     store.sync()?;
-    let key = out::escape_text(key);
+    let key = escape_text(key);
     Ok(format!("run {id} has the key \"{key}\" and {state}"))
 }

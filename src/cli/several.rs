@@ -5,6 +5,7 @@ use crate::json;
 use crate::model::{RunId, RunRecord, RunResult, State};
 use crate::store::{Among, Store, StoreError};
 use crate::sys::signal::SIGINT;
+use crate::text::escape_text;
 
 use super::client::Client;
 use super::failure::code;
@@ -206,7 +207,7 @@ impl<'c> Crowd<'c> {
         if !self.said.is_empty() {
             self.store.sync()?;
             let said = std::mem::take(&mut self.said);
-            self.progress.aside(|| out::bytes(said.as_bytes()))?;
+            self.progress.aside(|| out::text(&said))?;
         }
         Ok(())
     }
@@ -274,7 +275,7 @@ fn why(record: &RunRecord) -> Option<String> {
         (State::Succeeded, _) => None,
         (State::Canceled { .. }, _) => Some("was canceled".to_owned()),
         (_, Some(RunResult::Failed { error, .. })) => {
-            Some(format!("failed: {}", out::escape_text(error)))
+            Some(format!("failed: {}", escape_text(error)))
         }
         (_, _) => Some("failed".to_owned()),
     }

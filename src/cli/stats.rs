@@ -22,7 +22,7 @@ pub fn stats(client: &Client, args: &StatsArgs) -> anyhow::Result<u8> {
     let at = clock::now_rounded_up();
     if args.prometheus {
         let pools = pools(store.as_ref(), args, at)?;
-        return out::bytes(exposition(&pools).as_bytes());
+        return out::text(&exposition(&pools));
     }
     let found = match (&args.pool, &store) {
         (Some(_), store) => pools(store.as_ref(), args, at)?.pop().map(|one| one.stats),
@@ -36,9 +36,9 @@ pub fn stats(client: &Client, args: &StatsArgs) -> anyhow::Result<u8> {
         return out::line(&json::stats(&found).to_string());
     }
     if io::stdout().is_terminal() {
-        return out::bytes(render::stats_page(&found).as_bytes());
+        return out::text(&render::stats_page(&found));
     }
-    out::bytes(lines(&found).as_bytes())
+    out::text(&lines(&found))
 }
 
 /// The pool that is asked for, or each. Errors: there is none of this name.

@@ -67,13 +67,13 @@ fn show(
             }
             Err(error) => {
                 // Where the two meet, errors and pages come in the order asked.
-                out::bytes(std::mem::take(&mut text).as_bytes())?;
+                out::text(&std::mem::take(&mut text))?;
                 codes.push(out::failure(error.into()));
             }
         }
         is_first = false;
     }
-    out::bytes(text.as_bytes()).map(drop)
+    out::text(&text).map(drop)
 }
 
 /// Run `id` with its attempts, and the event that is the cause of where it stands, as they are at

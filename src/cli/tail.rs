@@ -7,8 +7,9 @@ use anyhow::Context;
 
 use crate::model::{AttemptNumber, RunId};
 use crate::store::{Folder, Stream};
+use crate::text::Escaper;
 
-use super::out::Escape;
+use super::out::escaped;
 
 /// Follows the output of one run.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ struct Followed {
     /// Where it goes to.
     to: Stream,
     file: Option<File>,
+    /// For a terminal: what is to come of it in one piece.
+    escaper: Escaper,
 }
 
 impl Tail {
@@ -35,6 +38,7 @@ impl Tail {
             stream: *stream,
             to: *to,
             file: None,
+            escaper: Escaper::default(),
         });
         Self {
             folder: folder.clone(),
@@ -54,7 +58,7 @@ impl Tail {
                     followed.file = File::open(path).ok();
                 }
                 if let Some(file) = &mut followed.file {
-                    copy(file, followed.to).context("cannot write")?;
+                    copy(file, &mut followed.escaper, followed.to).context("cannot write")?;
                 }
             }
             if self.attempt == last {
@@ -63,22 +67,28 @@ impl Tail {
             self.attempt += 1;
             for followed in &mut self.streams {
                 followed.file = None;
+                // A character that an attempt has not ended is not ended by the next one.
+                followed.escaper = Escaper::default();
             }
         }
         Ok(())
     }
 }
 
-fn copy(from: &mut File, to: Stream) -> io::Result<()> {
+fn copy(from: &mut File, escaper: &mut Escaper, to: Stream) -> io::Result<()> {
     match to {
-        Stream::Stdout => copy_to(from, &mut io::stdout().lock()),
-        Stream::Stderr => copy_to(from, &mut io::stderr().lock()),
+        Stream::Stdout => copy_to(from, escaper, &mut io::stdout().lock()),
+        Stream::Stderr => copy_to(from, escaper, &mut io::stderr().lock()),
     }
 }
 
-fn copy_to(from: &mut File, to: &mut (impl Write + IsTerminal)) -> io::Result<()> {
+fn copy_to(
+    from: &mut File,
+    escaper: &mut Escaper,
+    to: &mut (impl Write + IsTerminal),
+) -> io::Result<()> {
     if to.is_terminal() {
-        io::copy(from, &mut Escape(&mut *to))?;
+        escaped(from, escaper, to)?;
     } else {
         io::copy(from, to)?;
     }

@@ -7,6 +7,7 @@ use crate::json;
 use crate::model::{AttemptNumber, Outcome, Reason, RunId, RunRecord, RunResult, State};
 use crate::store::{Store, Stream};
 use crate::sys::signal::SIGINT;
+use crate::text::escape_text;
 
 use super::args::WaitArgs;
 use super::client::Client;
@@ -165,7 +166,7 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
         let by = cause.and_then(|cause| cause.why).map(|why| why.by);
         let rule = by.and_then(render::stopper);
         let rule = rule.map_or(String::new(), |rule| format!(" (stopped by {rule})"));
-        let how = out::escape_text(&format!("{how}{said}{rule}"));
+        let how = escape_text(&format!("{how}{said}{rule}"));
         out::note(&format!("run {id} failed {how}"));
     }
     // It may have passed between two attempts, or before the first.

@@ -9,6 +9,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::sys::terminal::takes_colour;
+use crate::text::escape_printed;
 use crate::{clock, json};
 
 /// The variable that names the least level that is logged.
@@ -18,6 +19,23 @@ pub const LEVEL: &str = "RETRIER_LOG_LEVEL";
 pub fn object(object: &Value) {
     // A log that cannot be written is no reason to end, as for events.
     let _ = io::stderr().write_all(format!("{object}\n").as_bytes());
+}
+
+/// Stderr, with each event on one line of its own: what a command wrote into its decision, and is
+/// complained of, can neither begin a line nor give a terminal an order.
+struct OneLine;
+
+impl Write for OneLine {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = escape_printed(text.trim_end_matches('\n')).replace('\n', "\\n");
+        io::stderr().write_all(format!("{line}\n").as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 struct Wall;
@@ -46,7 +64,7 @@ pub fn start() {
         }
     });
     let subscriber = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| OneLine)
         .with_ansi(takes_colour(&std::io::stderr()))
         .with_target(false)
         .with_timer(Wall)

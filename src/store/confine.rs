@@ -57,7 +57,6 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::store::{Access, Folder, Store};
 
     #[test]

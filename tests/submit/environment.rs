@@ -29,7 +29,8 @@ fn seen(home: &Home, options: &[&str]) -> Vec<String> {
         .env("ZQ", "a")
         .env("ZOTHER", "o")
         .env("RETRIER_PARENT_ID", "9");
-    printed(home, call.output().ok().text().parse().unwrap())
+    let id = call.output().ok().text();
+    printed(home, id.parse().expect("an id was printed"))
 }
 
 const FOUR: [&str; 4] = ["HOME", "PATH", "SHELL", "USER"];
@@ -46,10 +47,7 @@ fn a_run_keeps_the_variables_that_are_named_and_four_more() {
         (&["--env-only="], &[]),
         // What retrier tells the outer run's command is never handed on.
         (&["--env-only=RETRIER_PARENT_ID"], &[]),
-        (
-            &["--env-only=ZQ", "--env=ZQ=b", "--env=N=1"],
-            &["ZQ", "N"],
-        ),
+        (&["--env-only=ZQ", "--env=ZQ=b", "--env=N=1"], &["ZQ", "N"]),
     ] {
         let mut expected = [&FOUR[..], more].concat();
         expected.sort_unstable();

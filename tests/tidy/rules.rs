@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ),
     (
         "daemon",
-        &["shim", "store", "json", "model", "sys", "clock"],
+        &["shim", "store", "json", "text", "model", "sys", "clock"],
     ),
     ("shim", &["json", "text", "model", "sys", "clock"]),
     ("store", &["json", "model", "sys", "clock"]),

@@ -13,7 +13,7 @@ use crate::model::pool;
 use crate::text::{duration, time};
 
 use super::policy::PolicyArgs;
-use super::values::{Names, key, lock, names, pool, priority, variable};
+use super::values::{Names, key, lock, name, names, pool, priority, variable};
 
 /// Store a command and have it run until it succeeds
 ///
@@ -100,7 +100,7 @@ pub struct RunArgs {
     pub stdin: Option<PathBuf>,
 
     /// A name for people and for `list --name`
-    #[arg(long, value_name = "TEXT", help_heading = "Command")]
+    #[arg(long, value_name = "TEXT", value_parser = name, help_heading = "Command")]
     pub name: Option<String>,
 
     /// Have /bin/sh run LINE when the run has ended, with the result as JSON on its stdin

@@ -120,6 +120,17 @@ pub fn names(text: OsString) -> Result<Names, String> {
     names.collect::<Result<_, _>>().map(Names)
 }
 
+/// The longest name of a run, in bytes.
+const NAME_MAX: usize = 1000;
+
+/// The name of a run.
+pub fn name(text: &str) -> Result<String, String> {
+    if text.len() > NAME_MAX {
+        return Err(format!("it must have at most {NAME_MAX} bytes"));
+    }
+    Ok(text.to_owned())
+}
+
 /// The key of a run.
 pub fn key(text: &str) -> Result<String, String> {
     if is_label(text, Key::BYTES_MAX) {

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::cli::out::escape_text;
 use crate::json::rfc3339;
 use crate::model::policy::{By, WaitBy};
 use crate::model::{EventRecord, Note, Timestamp};
+use crate::text::escape_text;
 
 use super::words::{clock_time_ms, outcome, span};
 

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::cli::out::escape_text;
 use crate::model::{AttemptRecord, RunId, RunResult, Timestamp, pool};
+use crate::text::escape_text;
 
 use super::Style;
 use super::why::{Case, why};
@@ -32,7 +32,7 @@ pub fn page(case: &Case<'_>, attempts: &[AttemptRecord], style: Style) -> String
     );
     // Where it differs from a run of which nothing was said.
     let pool = Some(&record.pool).filter(|pool| *pool != pool::DEFAULT);
-    field("pool", pool.map_or("", String::as_str));
+    field("pool", &escape_text(pool.map_or("", String::as_str)));
     let priority = Some(record.priority).filter(|points| *points != 0);
     field(
         "priority",

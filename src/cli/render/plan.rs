@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::cli::out::escape_text;
 use crate::model::policy::{Condition, Conditions};
 use crate::model::{Plan, Policy, Rules, Spread, Wait};
+use crate::text::escape_text;
 
 use super::words::{command, span};
 

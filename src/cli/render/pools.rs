@@ -5,11 +5,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::cli::args::PolicyArgs;
-use crate::cli::out::escape_text;
 use crate::json;
 use crate::model::policy::{Condition, Conditions};
 use crate::model::stats::{Standing, pool_state};
 use crate::model::{Hold, Pool, PoolRecord, Rate, Timestamp};
+use crate::text::escape_text;
 
 use crate::sys::{signal, terminal};
 
@@ -42,7 +42,7 @@ pub fn pools(rows: &[PoolRow], now: Timestamp, style: Style, is_terminal: bool) 
     {
         let pool = &record.pool;
         let fields = [
-            pool.name.clone(),
+            escape_text(&pool.name),
             pool.parallel.to_string(),
             standing.running.to_string(),
             standing.queued.to_string(),
@@ -128,7 +128,7 @@ fn aligned(rows: &[PoolRow], now: Timestamp, style: Style) -> String {
 fn cells(row: &PoolRow, now: Timestamp) -> [String; 10] {
     let pool = &row.record.pool;
     [
-        pool.name.clone(),
+        escape_text(&pool.name),
         pool.parallel.to_string(),
         row.standing.running.to_string(),
         row.standing.queued.to_string(),

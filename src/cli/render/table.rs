@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::cli::out::escape_text;
 use crate::model::{RunRecord, State, Timestamp, pool};
+use crate::text::escape_text;
 
 use super::Style;
 use super::words::{ago, command, span};
@@ -99,7 +99,7 @@ fn pool_width(records: &[RunRecord]) -> Option<usize> {
 
 fn column(pool: &str, width: Option<usize>) -> String {
     width.map_or(String::new(), |width| {
-        format!("{:<width$}  ", cut(pool, width))
+        format!("{:<width$}  ", cut(&escape_text(pool), width))
     })
 }
 

@@ -1,12 +1,12 @@
 //! Why a run is where it is and what comes next, in one line.
 
 use crate::cli::client::Service;
-use crate::cli::out::escape_text;
 use crate::model::policy::{Budget, By, WaitBy, Why};
 use crate::model::{
     AttemptRecord, Blocked, EventRecord, Hold, Note, Outcome, PoolRecord, Reason, RunRecord, State,
     Timestamp, pool,
 };
+use crate::text::escape_text;
 
 use super::words::{deed, short_time, span};
 

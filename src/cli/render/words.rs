@@ -7,8 +7,8 @@ use std::{env, fs};
 
 use jiff::tz::TimeZone;
 
-use crate::cli::out::escape_text;
 use crate::model::{Outcome, Timestamp};
+use crate::text::escape_text;
 
 /// A command as it can be pasted into a shell, on one line; words that cannot be shown as they are
 /// stand as `$'…'`.

@@ -10,6 +10,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Value};
 
+use super::hidden;
 use super::run::RunArgs;
 
 /// Options of the call, and not of a run. `command` is the field of that name.
@@ -50,7 +51,7 @@ impl LineParser {
             serde_json::from_slice(line).map_err(|error| json_error(&error))?;
         let words = self.words(&object)?;
         let matches = self.options.try_get_matches_from_mut(words);
-        let matches = matches.map_err(|error| said(&error))?;
+        let matches = matches.map_err(|error| said(&hidden(error)))?;
         let own = RunArgs::from_arg_matches(&matches).map_err(|error| said(&error))?;
         if own
             .stdin

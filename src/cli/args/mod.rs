@@ -19,6 +19,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
@@ -103,12 +104,25 @@ pub fn command() -> Command {
     Cli::command().mut_subcommands(defaults::shown)
 }
 
+/// The error without what was given for a variable: without a name before it, it may be a value.
+fn hidden(mut error: clap::Error) -> clap::Error {
+    let of_variable = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => option.starts_with("--env"),
+        Some(_) | None => false,
+    };
+    if of_variable && error.get(ContextKind::InvalidValue).is_some() {
+        let value = ContextValue::String("…".to_owned());
+        error.insert(ContextKind::InvalidValue, value);
+    }
+    error
+}
+
 /// Parses `arguments`, the program's own name first. Errors: wrong usage; or that help was asked
 /// for, which is printed the same way.
 pub fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     if let Some(parsed) = quick::parse(&arguments) {
         return parsed;
     }
-    let matches = command().try_get_matches_from(arguments)?;
+    let matches = command().try_get_matches_from(arguments).map_err(hidden)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
 }

@@ -3,6 +3,7 @@
 mod hostile;
 mod listing;
 mod output;
+mod pipes;
 mod terminal;
 mod waiting;
 

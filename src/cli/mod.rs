@@ -112,12 +112,11 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
 
 /// What clap has to say: help on stdout with 0, a usage error on stderr with 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    out::usage(error);
+    let printed = out::usage(error);
     if error.use_stderr() {
         variable_hint(error);
-        return ExitCode::from(code::USAGE);
     }
-    ExitCode::SUCCESS
+    ExitCode::from(printed.unwrap_or_else(out::failure))
 }
 
 /// clap does not say when a wrong value came from the environment.

@@ -102,18 +102,23 @@ fn shortened(message: &str) -> String {
     format!("{} […] {}", &message[..start], &message[end..])
 }
 
-/// Prints what clap has to say; without colours when an argument in it would give a terminal an order.
-pub fn usage(error: &clap::Error) {
+/// Prints what clap has to say: help on stdout, a usage error on stderr; without colours when an argument
+/// in it would give a terminal an order. Errors: help that cannot be written.
+pub fn usage(error: &clap::Error) -> anyhow::Result<u8> {
     let plain = error.render().to_string();
     let safe = Escaper::default().feed(plain.as_bytes());
-    // A reader that has gone away needs no help.
-    let _ = if safe == plain.as_bytes() {
+    let printed = if safe == plain.as_bytes() {
         error.print()
     } else if error.use_stderr() {
         io::stderr().write_all(&safe)
     } else {
         io::stdout().write_all(&safe)
     };
+    if error.use_stderr() {
+        // There is nobody else to tell.
+        return Ok(code::USAGE);
+    }
+    written(printed.and_then(|()| io::stdout().flush()))
 }
 
 /// Prints a failure on stderr and gives its exit code.

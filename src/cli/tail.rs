@@ -48,7 +48,8 @@ impl Tail {
         }
     }
 
-    /// Passes on what is new, up to attempt `last`, the newest there is. Errors: nobody reads.
+    /// Passes on what is new, up to attempt `last`, the newest there is. Errors: it cannot be
+    /// written; that nobody reads any more is none.
     pub fn pump(&mut self, last: u32) -> anyhow::Result<()> {
         while self.attempt <= last {
             for followed in &mut self.streams {
@@ -58,7 +59,11 @@ impl Tail {
                     followed.file = File::open(path).ok();
                 }
                 if let Some(file) = &mut followed.file {
-                    copy(file, &mut followed.escaper, followed.to).context("cannot write")?;
+                    match copy(file, &mut followed.escaper, followed.to) {
+                        // Who reads no more wants to know how it ends, or is gone.
+                        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                        other => other.context("cannot write")?,
+                    }
                 }
             }
             if self.attempt == last {

@@ -25,6 +25,7 @@ mod events;
 mod explain;
 mod faults;
 mod flat;
+mod fuzz;
 mod gates;
 mod generated;
 mod harness;

@@ -43,7 +43,6 @@ use crate::store;
 
 use args::{Cli, PoolVerb, Verb};
 use client::Client;
-use failure::code;
 
 /// Runs the program with `arguments`, the program's own name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use crate::sys::files::open_regular;
 use crate::text::{Escaper, escape_printed, escape_text};
 
 use super::failure::{Failure, code};
@@ -37,7 +38,7 @@ pub fn file_to_stderr(path: &Path) -> anyhow::Result<u8> {
 }
 
 fn copy(path: &Path, to: &mut (impl Write + IsTerminal)) -> io::Result<()> {
-    let mut file = match File::open(path) {
+    let mut file = match open_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };

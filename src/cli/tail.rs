@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use crate::model::{AttemptNumber, RunId};
 use crate::store::{Folder, Stream};
+use crate::sys::files::open_regular;
 use crate::text::Escaper;
 
 use super::out::escaped;
@@ -56,7 +57,7 @@ impl Tail {
                 let attempt = AttemptNumber(self.attempt);
                 let path = self.folder.output(self.run, attempt, followed.stream);
                 if followed.file.is_none() {
-                    followed.file = File::open(path).ok();
+                    followed.file = open_regular(&path).ok();
                 }
                 if let Some(file) = &mut followed.file {
                     match copy(file, &mut followed.escaper, followed.to) {

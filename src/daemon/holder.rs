@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::model::Timestamp;
 use crate::store::{Folder, StoreError};
-use crate::sys::files::{FileIdentity, file_identity, identity_of, open_private};
+use crate::sys::files::{FileIdentity, file_identity, identity_of, open_private, open_regular};
 use crate::sys::identity::{Liveness, ProcessIdentity, World, signal};
 use crate::sys::poll::wait_readable;
 use crate::sys::signal::SIGHUP;
@@ -115,7 +115,7 @@ fn write(file: &File, holder: &Holder) -> io::Result<()> {
 
 /// Does a daemon hold this database?
 pub fn is_held(folder: &Folder) -> io::Result<bool> {
-    match File::open(folder.lock()) {
+    match open_regular(&folder.lock()) {
         Ok(file) => lock::is_held(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
@@ -124,7 +124,7 @@ pub fn is_held(folder: &Folder) -> io::Result<bool> {
 
 /// Who holds this database; `None` when nobody does, or has not written it down yet.
 pub fn find(folder: &Folder) -> io::Result<Option<Holder>> {
-    let mut file = match File::open(folder.lock()) {
+    let mut file = match open_regular(&folder.lock()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::clock;
 use crate::model::policy::Witness;
 use crate::model::{AttemptNumber, RunId};
-use crate::sys::files::{append_private, create_private, remove_if_there, reserve};
+use crate::sys::files::{append_private, create_private, open_regular, remove_if_there, reserve};
 use crate::sys::identity::{ProcessIdentity, World, open_child, signal};
 use crate::sys::leftover::{Traces, left_of};
 use crate::sys::process::Found;
@@ -152,7 +152,7 @@ pub fn evidence(
     attempt: AttemptNumber,
     same_boot: bool,
 ) -> io::Result<Evidence> {
-    let record = match File::open(path) {
+    let record = match open_regular(path) {
         Ok(file) => record::read(&file)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Evidence::Lost),
         Err(error) => return Err(error),
@@ -245,7 +245,7 @@ pub fn press_leftover(
 }
 
 fn open_existing(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
+    match open_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other.map(Some),
     }

@@ -115,14 +115,15 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     Ok(with_private_mode(&options, path)?.0)
 }
 
-/// Opens `path` for reading and writing, creating it with mode 0600; never through a link.
+/// Opens `path` for reading and writing, creating it with mode 0600. It is the regular
+/// file at that path, never what a link, a pipe or a socket leads to: that is `InvalidInput`.
 pub fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     Ok(with_private_mode(&options, path)?.0)
 }
 
-/// Opens `path` for appending, creating it with mode 0600; never through a link. With `empty`,
+/// Opens `path` for appending as [`open_private`] does. With `empty`,
 /// what it held is dropped.
 pub fn append_private(path: &Path, empty: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -137,11 +138,12 @@ pub fn append_private(path: &Path, empty: bool) -> io::Result<File> {
 /// The file, and what it was when it was opened.
 fn with_private_mode(options: &OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
     let mut options = options.clone();
-    let file = options
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)?;
+    let file = options.mode(0o600).custom_flags(OF_A_FILE).open(path);
+    let file = file.map_err(told)?;
     let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(unusual());
+    }
     // A umask can only have taken bits away; the owner must be able to open it again.
     if found.mode() & 0o600 != 0o600 {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
@@ -153,20 +155,28 @@ fn with_private_mode(options: &OpenOptions, path: &Path) -> io::Result<(File, Me
 /// command has made: nobody is waited for, and no link is followed. Errors: see open(2);
 /// `InvalidInput` when it is something else.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let unusual = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
     let mut options = OpenOptions::new();
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = match options.read(true).custom_flags(flags).open(path) {
-        // A link; a socket, or a device of no driver.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
-            return Err(unusual());
-        }
-        other => other?,
-    };
+    let file = options.read(true).custom_flags(OF_A_FILE).open(path);
+    let file = file.map_err(told)?;
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
         Err(unusual())
+    }
+}
+
+/// No link is followed, nobody waited for, and no terminal taken.
+const OF_A_FILE: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+
+fn unusual() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
+/// The error in words, where it comes of a link, a socket, a pipe or a device of no driver.
+fn told(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ELOOP | libc::ENXIO) => unusual(),
+        _ => error,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::model::RunId;
 use crate::store::{Access, Folder, Store, StoreError};
 
 use super::failure::{Failure, code};
+use super::out;
 
 /// A client of one database.
 #[derive(Debug)]
@@ -50,12 +51,14 @@ impl Client {
 
     /// The store, made when it is not there.
     pub fn create(&self) -> anyhow::Result<Store> {
-        self.opened(Store::open(&self.folder, Access::Create)?)
+        let store = self.opened(Store::open(&self.folder, Access::Create)?);
+        let path = self.folder.database().display();
+        store.with_context(|| format!("{path} is gone"))
     }
 
     /// The store; `None` when nothing was ever stored.
     pub fn existing(&self) -> anyhow::Result<Option<Store>> {
-        Ok(Store::open(&self.folder, Access::Existing)?)
+        Ok(self.opened(Store::open(&self.folder, Access::Existing)?))
     }
 
     /// The store that must hold run `id`.
@@ -63,9 +66,23 @@ impl Client {
         Ok(self.existing()?.ok_or_else(|| self.no_run(id))?)
     }
 
-    fn opened(&self, store: Option<Store>) -> anyhow::Result<Store> {
-        let path = self.folder.database().display();
-        store.with_context(|| format!("{path} is gone"))
+    /// Tells of an earlier layout that was changed on the way, once, and has a daemon serve that knows the
+    /// new one, if one did that knew the earlier one alone.
+    fn opened(&self, store: Option<Store>) -> Option<Store> {
+        if let Some(kept) = store.as_ref().and_then(Store::kept) {
+            let path = |path: &Path| out::escape_text(&path.display().to_string());
+            let (database, kept) = (path(self.folder.database()), path(kept));
+            out::note(&format!(
+                "{database} has a new layout; as it was it is kept in {kept}, until you remove it"
+            ));
+            let served = holder::outlive_earlier(&self.folder);
+            if served.unwrap_or(true)
+                && let Err(error) = self.ensure_daemon(true)
+            {
+                out::failure(error);
+            }
+        }
+        store
     }
 
     /// The error that run `id` is not stored.

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::daemon::holder::{self, Holder};
 use crate::daemon::launch::{self, READY, Started};
 use crate::daemon::serve::{Config, ServeError, serve};
-use crate::store::{self, Access, Store};
+use crate::store;
 use crate::sys::files::set_umask;
 use crate::sys::identity::{DAEMON_NAME, Liveness, World, signal};
 use crate::sys::poll::wait_readable;
@@ -79,7 +79,7 @@ fn say_ready() {
 
 fn detach(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
     // Made here, so that a database that cannot be used is refused in front of the user.
-    drop(Store::open(&client.folder, Access::Create)?);
+    drop(client.create()?);
     if let Some(holder) = look(client)?.filter(|holder| !holder.automatic) {
         bail!(held(&holder));
     }

@@ -121,6 +121,9 @@ impl Failure {
             | StoreError::Network { .. }
             | StoreError::Displaced { .. }
             | StoreError::ReadOnly { .. }
+            | StoreError::NotCopied { .. }
+            | StoreError::There { .. }
+            | StoreError::NotKept { .. }
             | StoreError::Io { .. }
             | StoreError::Sqlite { .. } => code::FAILED,
         };

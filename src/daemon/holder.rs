@@ -23,6 +23,9 @@ use crate::sys::{failpoint, lock};
 /// How long a daemon may take from its lock to its name.
 const NAMED_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long a daemon that cannot serve any more may take to leave.
+const LEAVES_WITHIN: Duration = Duration::from_secs(10);
+
 /// How often its name is looked for.
 const NAMED_AGAIN: Duration = Duration::from_millis(10);
 
@@ -166,4 +169,24 @@ pub fn wake(folder: &Folder) -> io::Result<()> {
         signal(&pidfd, SIGHUP);
     }
     Ok(())
+}
+
+/// Has a daemon leave that knows an earlier layout alone: it finds that out when it is woken. Waits for
+/// that. `false`: there was none. To be called after the layout was changed.
+pub fn outlive_earlier(folder: &Folder) -> io::Result<bool> {
+    if !is_held(folder)? {
+        return Ok(false);
+    }
+    let earlier = await_name(folder, &World::current()?)?;
+    let began = clock::monotonic();
+    wake(folder)?;
+    while is_held(folder)?
+        && find(folder)?.map(|now| now.process) == earlier.as_ref().map(|then| then.process.clone())
+    {
+        if clock::monotonic().saturating_duration_since(began) > LEAVES_WITHIN {
+            break;
+        }
+        wait_readable(&[], Some(NAMED_AGAIN))?;
+    }
+    Ok(true)
 }

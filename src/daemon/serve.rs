@@ -72,6 +72,9 @@ impl ServeError {
                 | StoreError::Full { .. }
                 | StoreError::Busy { .. }
                 | StoreError::ReadOnly { .. }
+                | StoreError::NotCopied { .. }
+                | StoreError::There { .. }
+                | StoreError::NotKept { .. }
                 | StoreError::Unknown { .. }
                 | StoreError::Io { .. }
                 | StoreError::Sqlite { .. } => true,
@@ -99,10 +102,14 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
     } else {
         Access::Create
     };
-    if Store::open(folder, access)?.is_none() {
-        let path = folder.database().to_owned();
-        return Err(StoreError::Replaced { path }.into());
+    let path = folder.database().to_owned();
+    let store = Store::open(folder, access)?.ok_or(StoreError::Replaced { path })?;
+    if let Some(kept) = store.kept() {
+        let (path, kept) = (folder.database().display(), kept.display());
+        tracing::info!("{path} has a new layout; as it was it is kept in {kept}");
+        holder::outlive_earlier(folder).map_err(system("the daemon's lock"))?;
     }
+    drop(store);
     // Before the lock: from then on clients send signals to its holder.
     let caught = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
     let signals = Rc::new(Signals::catch(&caught).map_err(system("signals"))?);

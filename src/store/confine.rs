@@ -7,14 +7,14 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::error::StoreError;
-use super::schema::MIGRATIONS;
+use super::schema::steps_after;
 
 /// Confines what the database of `connection` can have SQLite do. Errors: none that are known.
 pub(super) fn confine(connection: &Connection) -> rusqlite::Result<()> {
     let settings = [
         // Nothing in the schema calls a function that has effects, or an extension.
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
-        // No layout has views: one that stands in the place of a table cannot be read.
+        // The views are for others: one that stands in the place of a table cannot be read.
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
     ];
@@ -26,12 +26,16 @@ pub(super) fn confine(connection: &Connection) -> rusqlite::Result<()> {
 /// Has `act` change the layout itself, which is forbidden before and afterwards.
 pub(super) fn unconfined<T>(
     connection: &mut Connection,
-    act: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let defensive = DbConfig::SQLITE_DBCONFIG_DEFENSIVE;
-    connection.set_db_config(defensive, false)?;
+    path: &Path,
+    act: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let defend = |connection: &Connection, on| {
+        let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, on);
+        set.map_err(|error| StoreError::from_sqlite(path, error))
+    };
+    defend(connection, false)?;
     let done = act(connection);
-    connection.set_db_config(defensive, true)?;
+    defend(connection, true)?;
     done
 }
 
@@ -44,7 +48,7 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
     let mut rows = acting.query([]).map_err(sqlite)?;
     while let Some(row) = rows.next().map_err(sqlite)? {
         let sql: String = row.get(1).map_err(sqlite)?;
-        if !MIGRATIONS.iter().rev().any(|step| step.contains(&sql)) {
+        if !steps_after(0).any(|step| step.contains(&sql)) {
             let name: String = row.get(0).map_err(sqlite)?;
             return Err(StoreError::Damaged {
                 path: path.to_owned(),

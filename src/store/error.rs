@@ -118,6 +118,28 @@ pub enum StoreError {
         /// The kind of filesystem.
         name: &'static str,
     },
+    /// A copy cannot be made there.
+    #[error("cannot copy to {path}: {cause}")]
+    NotCopied {
+        /// Where it was to be.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// A file stands where a copy is to be.
+    #[error("{path} is there already")]
+    There {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An earlier layout cannot be kept, and so is not changed.
+    #[error("{path} has an earlier layout, and a copy of it cannot be kept: {cause}")]
+    NotKept {
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
     /// It cannot be written to.
     #[error("{path} is read-only")]
     ReadOnly {
@@ -232,6 +254,13 @@ impl StoreError {
                 Some("name a file on a disk of this machine, with --db or RETRIER_DB")
             }
             Self::ReadOnly { .. } => Some("to change it, make the file and its folder writable"),
+            Self::NotCopied { .. } => {
+                Some("name a new file, outside of FILE.d, on a disk that is fast enough")
+            }
+            Self::There { .. } => Some("`--force` replaces it"),
+            Self::NotKept { .. } => {
+                Some("free as much room as the database takes and try again; it was not changed")
+            }
             Self::Replaced { .. }
             | Self::Displaced { .. }
             | Self::Io { .. }

@@ -32,14 +32,19 @@ impl Stream {
     }
 }
 
+/// The path of what belongs to a file, and is named after it.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
 impl Folder {
     /// The paths that belong to the database at `database`, an absolute path.
     pub fn of(database: &Path) -> Self {
-        let mut folder = OsString::from(database);
-        folder.push(".d");
         Self {
             database: database.to_owned(),
-            folder: folder.into(),
+            folder: beside(database, ".d"),
         }
     }
 
@@ -50,23 +55,17 @@ impl Folder {
 
     /// SQLite's write-ahead log.
     pub fn wal(&self) -> PathBuf {
-        let mut wal = OsString::from(&self.database);
-        wal.push("-wal");
-        wal.into()
+        beside(&self.database, "-wal")
     }
 
     /// The index of that log.
     pub fn shm(&self) -> PathBuf {
-        let mut shm = OsString::from(&self.database);
-        shm.push("-shm");
-        shm.into()
+        beside(&self.database, "-shm")
     }
 
     /// The journal that SQLite would play back if it found one.
     pub fn journal(&self) -> PathBuf {
-        let mut journal = OsString::from(&self.database);
-        journal.push("-journal");
-        journal.into()
+        beside(&self.database, "-journal")
     }
 
     /// The folder that holds all the rest.
@@ -95,6 +94,18 @@ impl Folder {
     /// What a daemon that nobody looks at has to say.
     pub fn daemon_log(&self) -> PathBuf {
         self.folder.join("daemon.log")
+    }
+
+    /// Where the database is kept as it was before it got this layout; the copies of different states
+    /// are counted from 1.
+    pub fn before_layout(&self, layout: i64, number: u32) -> PathBuf {
+        let count = if number > 1 {
+            format!(".{number}")
+        } else {
+            String::new()
+        };
+        self.folder
+            .join(format!("before-layout-{layout}{count}.db"))
     }
 
     /// The folder of what attempts wrote.

@@ -9,20 +9,20 @@ mod rules;
 
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::model::{Finding, RunId, Timestamp};
 
+use super::confine;
 use super::error::StoreError;
 use super::folder::Folder;
 use super::index;
-use super::open::identify;
+use super::migrate::identify;
 use super::pass::OpenAttempt;
 use super::place;
 use super::queue::Outlook;
 use super::read::Reader;
-use super::schema::VERSION;
+use super::schema::version;
 
 /// A writer that makes the layout, or a daemon that writes the log back, is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,15 +82,10 @@ impl Inspection {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
         connection.busy_timeout(PATIENCE).map_err(sqlite)?;
-        for (setting, on) in [
-            (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
-            (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
-        ] {
-            connection.set_db_config(setting, on).map_err(sqlite)?;
-        }
+        confine::confine(&connection).map_err(sqlite)?;
         let found = identify(&connection, path)?;
-        if found < VERSION {
-            let known = VERSION;
+        let known = version();
+        if found < known {
             let path = path.to_owned();
             return Err(StoreError::Older { path, found, known });
         }

@@ -5,25 +5,24 @@ use std::ffi::c_int;
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::sys::failpoint;
 use crate::sys::files::{self, FileIdentity};
-use crate::sys::lock;
-use crate::sys::poll::wait_readable;
 
 use super::confine;
 use super::error::StoreError;
 use super::folder::Folder;
 use super::index;
+use super::migrate::{identify, keep_wal, layout, migrate};
 use super::pass::Pass;
 use super::place;
 use super::read::Reader;
-use super::schema::{APPLICATION_ID, MIGRATIONS, OBJECTS, VERSION};
+use super::schema::version;
 
 /// A write-ahead log of so many bytes is long enough.
 const WAL_MAX: u64 = 1 << 20;
@@ -38,14 +37,11 @@ pub enum Access {
 }
 
 /// How long a writer waits for the others.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A commit of a client writes the log into the database once it has so many pages: a daemon does it
 /// earlier, and nobody who waits for an id has to. The index has room for them, see `index`.
 const LOG_PAGES: c_int = 8000;
-
-/// How often who waits for the layout to be made looks again.
-const GATE_AGAIN: Duration = Duration::from_millis(5);
 
 /// An open database.
 #[derive(Debug)]
@@ -57,6 +53,8 @@ pub struct Store {
     wal: File,
     /// Which file it is, whatever stands at its path by now.
     file: Option<FileIdentity>,
+    /// The copy of what was there before, if this has changed an earlier layout.
+    kept: Option<PathBuf>,
 }
 
 impl Store {
@@ -79,7 +77,7 @@ impl Store {
         }
         let wal = folder.wal();
         let had_wal = wal.exists();
-        let connection = connect(folder, had_wal)?;
+        let (connection, kept) = connect(folder, had_wal)?;
         let io = |error| StoreError::from_io(&wal, error);
         let read_only = connection.is_readonly("main");
         if access == Access::Create
@@ -101,11 +99,13 @@ impl Store {
             files::sync_dir(path.parent().unwrap_or(Path::new("/"))).map_err(io)?;
         }
         let wal = File::open(&wal).map_err(io)?;
+        failpoint::reach("store_opened").map_err(|error| StoreError::from_io(path, error))?;
         Ok(Some(Self {
             connection,
             folder: folder.clone(),
             wal,
             file: files::file_identity(path),
+            kept,
         }))
     }
 
@@ -143,6 +143,11 @@ impl Store {
         set.map_err(|error| StoreError::from_sqlite(self.folder.database(), error))
     }
 
+    /// The copy of the database as it was, if opening it has brought an earlier layout up to date.
+    pub fn kept(&self) -> Option<&Path> {
+        self.kept.as_deref()
+    }
+
     /// Its paths.
     pub fn folder(&self) -> &Folder {
         &self.folder
@@ -173,8 +178,8 @@ impl Store {
         // A newer program may have changed the layout since this one has opened the database.
         let found = layout(&self.connection);
         let found = found.map_err(|error| StoreError::from_sqlite(&path, error))?;
-        if found != VERSION {
-            let known = VERSION;
+        let known = version();
+        if found != known {
             return Err(StoreError::Newer { path, found, known });
         }
         Ok(pass)
@@ -214,11 +219,6 @@ pub fn set_up() {
     }
 }
 
-fn layout(connection: &Connection) -> rusqlite::Result<i64> {
-    let mut version = connection.prepare_cached("PRAGMA user_version")?;
-    version.query_row([], |row| row.get(0))
-}
-
 fn make_folders(folder: &Folder) -> Result<(), StoreError> {
     let make = |path: &Path| {
         files::make_private_dirs(path).map_err(|error| StoreError::from_io(path, error))
@@ -227,7 +227,8 @@ fn make_folders(folder: &Folder) -> Result<(), StoreError> {
     make(&folder.shims())
 }
 
-fn connect(folder: &Folder, had_wal: bool) -> Result<Connection, StoreError> {
+/// A connection, and the copy that was kept if it has changed an earlier layout.
+fn connect(folder: &Folder, had_wal: bool) -> Result<(Connection, Option<PathBuf>), StoreError> {
     let path = folder.database();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sqlite = |error| StoreError::from_sqlite(path, error);
@@ -243,12 +244,15 @@ fn connect(folder: &Folder, had_wal: bool) -> Result<Connection, StoreError> {
         .and_then(|_| confine::confine(&connection))
         .map_err(sqlite)?;
     let found = identify(&connection, path)?;
-    if found < VERSION || !folder.shims().exists() {
+    let is_older = found < version();
+    if is_older || !folder.shims().exists() {
         make_folders(folder)?;
     }
-    if found < VERSION {
-        migrate(&mut connection, folder)?;
-    }
+    let kept = if is_older {
+        migrate(&mut connection, folder)?
+    } else {
+        None
+    };
     // The daemon's connection keeps the log small; the sync after COMMIT is Store::sync's.
     connection
         .execute_batch("PRAGMA synchronous = NORMAL")
@@ -257,7 +261,7 @@ fn connect(folder: &Folder, had_wal: bool) -> Result<Connection, StoreError> {
     unsafe { ffi::sqlite3_wal_autocheckpoint(connection.handle(), LOG_PAGES) };
     keep_wal(&connection);
     limit_wal(&connection, folder).map_err(sqlite)?;
-    Ok(connection)
+    Ok((connection, kept))
 }
 
 /// A log that is kept goes on where it ended, and who opens it alone reads all of it: one that has
@@ -268,124 +272,4 @@ fn limit_wal(connection: &Connection, folder: &Folder) -> rusqlite::Result<()> {
         return Ok(());
     }
     connection.execute_batch(&format!("PRAGMA journal_size_limit = {WAL_MAX};"))
-}
-
-/// The layout of the file: 0 when it is empty. Errors: it is not ours, damaged, or newer.
-pub(super) fn identify(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let sqlite = |error| StoreError::from_sqlite(path, error);
-    // One moment: another process may be making the layout.
-    let _moment = connection.unchecked_transaction().map_err(sqlite)?;
-    let found = layout(connection).map_err(sqlite)?;
-    let application: i64 = connection
-        .pragma_query_value(None, "application_id", |row| row.get(0))
-        .map_err(sqlite)?;
-    let reached = failpoint::reach("store_identifying");
-    reached.map_err(|error| StoreError::from_io(path, error))?;
-    if (application, found) == (APPLICATION_ID, VERSION) {
-        confine::check(connection, path)?;
-        return Ok(found);
-    }
-    let objects: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(sqlite)?;
-    let path = path.to_owned();
-    // A layout and its version are committed together, the program's number before them.
-    let expected = usize::try_from(found)
-        .ok()
-        .and_then(|found| OBJECTS.get(found));
-    let whole = expected.map_or(found > VERSION && objects > 0, |expected| {
-        *expected == objects
-    });
-    match application {
-        APPLICATION_ID if whole => {}
-        APPLICATION_ID => {
-            let cause = format!("it has {objects} tables and indexes and layout version {found}");
-            return Err(StoreError::Damaged { path, cause });
-        }
-        0 if (found, objects) == (0, 0) => {}
-        _ => return Err(StoreError::NotOurs { path }),
-    }
-    if found > VERSION {
-        let known = VERSION;
-        return Err(StoreError::Newer { path, found, known });
-    }
-    confine::check(connection, &path)?;
-    Ok(found)
-}
-
-/// Brings the layout up to date. One process does it at a time, and nobody sees the new layout
-/// before the log and its name in the folder are durable.
-fn migrate(connection: &mut Connection, folder: &Folder) -> Result<(), StoreError> {
-    let path = folder.database();
-    let sqlite = |error| StoreError::from_sqlite(path, error);
-    let io = |error| StoreError::from_io(path, error);
-    let gate = files::open_private(&folder.path().join("migration")).map_err(io)?;
-    let mut waited = Duration::ZERO;
-    while !lock::try_exclusive(&gate).map_err(io)? {
-        if waited > PATIENCE {
-            let path = path.to_owned();
-            return Err(StoreError::Busy { path });
-        }
-        waited += GATE_AGAIN;
-        wait_readable(&[], Some(GATE_AGAIN)).map_err(io)?;
-    }
-    let found = identify(connection, path)?;
-    if found == VERSION {
-        return Ok(());
-    }
-    let _until_connected = index::prepare(&folder.shm()).map_err(io)?;
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
-        .map_err(sqlite)?;
-    if mode != "wal" {
-        let cause = format!("it cannot be put into WAL mode (it is in {mode} mode)");
-        let path = path.to_owned();
-        return Err(StoreError::Damaged { path, cause });
-    }
-    keep_wal(connection);
-    // The first write makes the log; FULL syncs it at each commit.
-    connection
-        .execute_batch("PRAGMA synchronous = FULL;")
-        .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION_ID))
-        .map_err(sqlite)?;
-    for dir in [path.parent(), Some(folder.path())] {
-        files::sync_dir(dir.unwrap_or(Path::new("/"))).map_err(io)?;
-    }
-    failpoint::reach("store_migrating").map_err(io)?;
-    confine::unconfined(connection, |connection| take_steps(connection, found)).map_err(sqlite)
-}
-
-/// Takes the steps from layout `found` to the newest one, all or none.
-fn take_steps(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for (done, step) in MIGRATIONS.iter().enumerate() {
-        if done as i64 >= found {
-            transaction.execute_batch(step)?;
-        }
-    }
-    if found == 0 {
-        transaction.execute(
-            "INSERT INTO identity (only, name) VALUES (1, lower(hex(randomblob(8))))",
-            [],
-        )?;
-    }
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()
-}
-
-/// Keeps the write-ahead log when the last connection closes: its name in the folder, once
-/// durable, stays.
-fn keep_wal(connection: &Connection) {
-    let mut on: c_int = 1;
-    // SAFETY: the handle is open for the whole call, "main" is a C string, and the argument of
-    // SQLITE_FCNTL_PERSIST_WAL is an int that SQLite only uses during the call.
-    let code = unsafe {
-        ffi::sqlite3_file_control(
-            connection.handle(),
-            c"main".as_ptr(),
-            ffi::SQLITE_FCNTL_PERSIST_WAL,
-            (&raw mut on).cast(),
-        )
-    };
-    debug_assert_eq!(code, ffi::SQLITE_OK);
 }

@@ -23,18 +23,7 @@ pub fn check(folder: &Folder) -> Result<bool, StoreError> {
     }
     // One that is to be made will be private, whatever is above it.
     if path.parent() == Some(above) {
-        let (who, hint) = match files::look_at_folder(above).map_err(io)? {
-            Owned::Foreign(uid) => (
-                format!("belongs to user {uid}"),
-                "make a folder of your own",
-            ),
-            Owned::Writable => ("can be written to by other users".to_owned(), MODES),
-            Owned::Ours | Owned::Absent | Owned::Link => (String::new(), ""),
-        };
-        if !who.is_empty() {
-            let fault = format!("{who}, who could replace the database");
-            return Err(not_private(above, &fault, hint));
-        }
+        check_above(above, "the database")?;
     }
     // Before the file itself: who makes a database makes the file before there is a log.
     let logged = length(&folder.wal()).is_some();
@@ -65,6 +54,22 @@ pub fn check(folder: &Folder) -> Result<bool, StoreError> {
         path: path.to_owned(),
         cause: cause.to_owned(),
     })
+}
+
+/// Looks at the folder `above` of `what`. Errors: others could replace that.
+pub(super) fn check_above(above: &Path, what: &str) -> Result<(), StoreError> {
+    let found = files::look_at_folder(above);
+    let found = found.map_err(|error| StoreError::from_io(above, error))?;
+    let (who, hint) = match found {
+        Owned::Foreign(uid) => (
+            format!("belongs to user {uid}"),
+            "make a folder of your own",
+        ),
+        Owned::Writable => ("can be written to by other users".to_owned(), MODES),
+        Owned::Ours | Owned::Absent | Owned::Link => return Ok(()),
+    };
+    let fault = format!("{who}, who could replace {what}");
+    Err(not_private(above, &fault, hint))
 }
 
 /// One name is all that a database may have: beside another one SQLite would look for another log.

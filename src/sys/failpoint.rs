@@ -3,8 +3,8 @@
 //! `RETRIER_CRASH=name:nth:action[,…]` acts the `nth` time (from 1) that this process reaches
 //! `name`; the actions are `kill`, `stop`, `sleep=MS` and `err=ENOSPC` (or another errno name).
 //! `RETRIER_BUG=name[,…]` puts deliberate bugs in: a test of faults that does not catch the one that
-//! it is there for proves nothing. Without the feature `failpoints` nothing of this is in the
-//! binary.
+//! it is there for proves nothing. `RETRIER_FAKE_LAYOUT=1` makes the program its own successor, which
+//! knows one more layout. Without the feature `failpoints` nothing of this is in the binary.
 
 use std::io;
 
@@ -54,6 +54,12 @@ pub fn has_bug(_name: &str) -> bool {
 pub fn has_bug(name: &str) -> bool {
     let bugs = std::env::var("RETRIER_BUG").unwrap_or_default();
     bugs.split(',').any(|bug| bug == name)
+}
+
+/// Is this program to act as the next version of itself?
+#[cfg(feature = "failpoints")]
+pub fn is_next_version() -> bool {
+    std::env::var_os("RETRIER_FAKE_LAYOUT").is_some()
 }
 
 #[cfg(feature = "failpoints")]

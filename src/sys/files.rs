@@ -123,6 +123,36 @@ pub fn open_private(path: &Path) -> io::Result<File> {
     Ok(with_private_mode(&options, path)?.0)
 }
 
+/// Opens the file that somebody has left at `path` for reading and writing; nobody is waited for, and no
+/// link is followed. Errors: see open(2).
+pub fn open_left(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(path)
+}
+
+/// Gives the file `from` the name `to` in the same folder. `false`: something stands there, and stays.
+/// Errors: see rename(2).
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<bool> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        // Not every filesystem can do that; then a second name does it.
+        Err(Errno::INVAL | Errno::NOSYS) => match fs::hard_link(from, to) {
+            Ok(()) => fs::remove_file(from).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        },
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Opens `path` for appending as [`open_private`] does. With `empty`,
 /// what it held is dropped.
 pub fn append_private(path: &Path, empty: bool) -> io::Result<File> {

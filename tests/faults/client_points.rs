@@ -7,12 +7,16 @@ use crate::crash::tools::{
 use crate::support::{Home, Journal, Need, skip, wait_until};
 
 /// The failpoints that a client reaches.
-pub const ALL: [&str; 19] = [
+pub const ALL: [&str; 28] = [
     "cancel_before_commit",
     "cancel_committed",
     "cancel_looked",
     "cleanup_before_commit",
     "cleanup_committed",
+    "copy_begun",
+    "copy_filled",
+    "copy_named",
+    "copy_step",
     "index_emptied",
     "index_held",
     "pool_before_commit",
@@ -21,8 +25,13 @@ pub const ALL: [&str; 19] = [
     "retry_before_commit",
     "retry_committed",
     "signal_half_caught",
+    "store_copied",
     "store_identifying",
+    "store_layout_committed",
+    "store_migrated",
     "store_migrating",
+    "store_opened",
+    "store_step",
     "store_sync",
     "submit_before_commit",
     "submit_committed",

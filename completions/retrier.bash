@@ -16,6 +16,9 @@ _retrier() {
             ",$1")
                 cmd="retrier"
                 ;;
+            retrier,backup)
+                cmd="retrier__subcmd__backup"
+                ;;
             retrier,cancel)
                 cmd="retrier__subcmd__cancel"
                 ;;
@@ -84,6 +87,9 @@ _retrier() {
                 ;;
             retrier__subcmd__daemon__subcmd__help,stop)
                 cmd="retrier__subcmd__daemon__subcmd__help__subcmd__stop"
+                ;;
+            retrier__subcmd__help,backup)
+                cmd="retrier__subcmd__help__subcmd__backup"
                 ;;
             retrier__subcmd__help,cancel)
                 cmd="retrier__subcmd__help__subcmd__cancel"
@@ -201,7 +207,26 @@ _retrier() {
     case "${cmd}" in
         retrier)
             opts="-h -V --db --help --version run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help"
+            opts="-h -V --db --help --version run wait status explain list events logs stats retry cancel cleanup backup pool daemon completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__backup)
+            opts="-h --force --json --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -585,7 +610,22 @@ _retrier() {
             ;;
         retrier__subcmd__help)
             opts="run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help"
+            opts="run wait status explain list events logs stats retry cancel cleanup backup pool daemon completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__backup)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -217,6 +217,18 @@ pub fn stored(id: RunId, is_new: bool) -> Value {
     json!({ "version": VERSION, "id": id, "stored": is_new })
 }
 
+/// A copy of the database at `path`, begun at `at`: its length, its runs, its layout.
+pub fn backup(path: &[u8], (bytes_copied, runs, layout): (u64, u64, i64), at: Timestamp) -> Value {
+    json!({
+        "version": VERSION,
+        "file": bytes(path),
+        "began_at": time(at),
+        "runs": runs,
+        "bytes": bytes_copied,
+        "layout": layout,
+    })
+}
+
 /// A pool: what was set, with the retry `options` as they were given, and how it stands.
 pub fn pool(
     (record, options): (&PoolRecord, &Value),

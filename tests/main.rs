@@ -8,6 +8,7 @@
 mod support;
 
 mod backoff;
+mod backup;
 mod batch;
 mod breakers;
 mod cancel;

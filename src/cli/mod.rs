@@ -4,6 +4,7 @@
 //! and errors go to stderr. `render` is the only code that formats for people. Start reading at [`main`].
 
 pub mod args;
+mod backup;
 mod batch;
 mod cancel;
 mod capture;
@@ -99,6 +100,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::Retry(args) => retry::retry(&client()?, args),
         Verb::Cancel(args) => cancel::cancel(&client()?, args),
         Verb::Cleanup(args) => cleanup::cleanup(&client()?, args),
+        Verb::Backup(args) => backup::backup(&client()?, args),
         Verb::Pool(args) => pool::pool(&client()?, args),
         Verb::Doctor(args) => doctor::doctor(&client()?, args),
         Verb::Daemon(args) => daemon::daemon(&client()?, args),

@@ -1,6 +1,6 @@
 //! The loop itself: what a daemon holds, when it works, how long it waits, when it leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -20,7 +20,8 @@ use super::doorbell::Doorbell;
 use super::holder::DaemonLock;
 use super::pause::Pause;
 use super::pools::Pools;
-use super::recover::{Remnant, Watched};
+use super::recover::Watched;
+use super::remnant::Remnant;
 use super::serve::{Config, ServeError};
 use super::settle::Finding;
 use super::slots::Slots;
@@ -58,6 +59,8 @@ pub(super) struct Daemon {
     pub(super) watched: BTreeMap<u64, Watched>,
     pub(super) next_watched: u64,
     pub(super) remnants: Vec<Remnant>,
+    /// The files of shims that work for another database, of which this one is a copy.
+    pub(super) strangers: BTreeSet<String>,
     /// When to look again at what no descriptor tells of.
     pub(super) look_at: Option<Instant>,
     /// Runs of which somebody wants to know whether they have ended.
@@ -169,6 +172,7 @@ impl Daemon {
             watched: BTreeMap::new(),
             next_watched: 0,
             remnants: Vec::new(),
+            strangers: BTreeSet::new(),
             look_at: None,
             asked: Vec::new(),
             inbox: Vec::new(),

@@ -23,7 +23,8 @@ impl Daemon {
             Mode::Stopping => return Ok(true),
             // What cannot be committed now is in the shims' records, for the next daemon.
             Mode::Draining
-                if open == 0 && (self.inbox.is_empty() || self.passes.in_a_row() > 0) =>
+                if open == self.strangers_open()
+                    && (self.inbox.is_empty() || self.passes.in_a_row() > 0) =>
             {
                 return Ok(true);
             }

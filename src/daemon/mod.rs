@@ -19,6 +19,7 @@ mod pass;
 mod pause;
 mod pools;
 mod recover;
+mod remnant;
 pub mod serve;
 mod settle;
 mod slots;

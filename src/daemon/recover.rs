@@ -17,15 +17,9 @@ use crate::sys::signal::SIGCONT;
 
 use super::cycle::{Daemon, WATCHED, token};
 use super::order::marks;
+use super::remnant::Remnant;
 use super::settle::{Finding, What};
 use super::slots::Key;
-
-/// How soon what a killed shim has left is looked for again; each look after that takes twice as
-/// long to come, because it reads all of /proc.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// The longest time between two looks.
-const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// How often the lock of a shim in another pid namespace is looked at.
 const LOCK_AGAIN: Duration = Duration::from_secs(1);
@@ -42,20 +36,6 @@ pub struct Watched {
     told: bool,
 }
 
-/// An attempt whose shim died before the end, so that processes of it may be left: they are ended
-/// before it is settled.
-#[derive(Debug)]
-pub struct Remnant {
-    open: OpenAttempt,
-    /// What is settled then; none of a lost one.
-    what: Option<What>,
-    /// When its grace is over; none before it was asked to end.
-    kill_at: Option<Instant>,
-    look_at: Instant,
-    /// How long the next look but one is away from the next.
-    pace: Duration,
-}
-
 impl Daemon {
     /// Finds out about every attempt that is open in the database, and clears away the files of
     /// shims that nobody needs.
@@ -64,6 +44,7 @@ impl Daemon {
         let open = self.store.begin()?.read().open_attempts()?;
         self.remove_old_files(&open);
         for attempt in open {
+            self.note_stranger(&attempt);
             if failpoint::has_bug("forgets_living_shims") {
                 self.find_gone(attempt, What::NeverStarted);
                 continue;
@@ -79,6 +60,25 @@ impl Daemon {
         clock::was_set();
         self.clock_set = true;
         Ok(())
+    }
+
+    /// Without its file its shim works for another database, of which this one is a copy: it is waited for,
+    /// and never signaled.
+    fn note_stranger(&mut self, open: &OpenAttempt) {
+        let path = self.folder.shims().join(&open.file);
+        let absent = path.symlink_metadata().is_err();
+        if absent && !failpoint::has_bug("signals_strangers") {
+            self.strangers.insert(open.file.clone());
+        }
+    }
+
+    /// How many open attempts belong to shims of another database: nobody here can end them.
+    pub(super) fn strangers_open(&self) -> usize {
+        let watched = self.watched.values().map(|watched| &watched.open);
+        let left = self.remnants.iter().map(|remnant| &remnant.open);
+        let open = watched.chain(left);
+        open.filter(|open| self.strangers.contains(&open.file))
+            .count()
     }
 
     fn remove_old_files(&self, open: &[OpenAttempt]) {
@@ -97,6 +97,9 @@ impl Daemon {
 
     fn watch(&mut self, open: OpenAttempt, pidfd: Option<OwnedFd>) {
         tracing::info!("run {} goes on, attempt {}", open.run, open.attempt);
+        if self.strangers.contains(&open.file) {
+            tracing::warn!("its shim belongs to another database, and is only waited for");
+        }
         let number = self.next_watched;
         if let Some(pidfd) = &pidfd
             && let Err(error) = self.poller.add(pidfd.as_fd(), token(WATCHED, number))
@@ -109,11 +112,13 @@ impl Daemon {
     }
 
     fn keep(&mut self, open: OpenAttempt, pidfd: Option<OwnedFd>) {
+        let is_stranger = self.strangers.contains(&open.file);
         let watched = Watched {
             open,
             pidfd,
             unwanted: false,
-            told: false,
+            // One that is told nothing is as good as told.
+            told: is_stranger,
         };
         self.watched.insert(self.next_watched, watched);
         self.next_watched += 1;
@@ -264,7 +269,10 @@ impl Daemon {
             process::all()
         };
         for mut remnant in due {
-            let press = remnant.next_press(now);
+            let press = match remnant.next_press(now) {
+                _ if self.strangers.contains(&remnant.open.file) => Press::Look,
+                press => press,
+            };
             let left = match &seen {
                 Ok(seen) => self.press(&remnant.open, seen, press),
                 Err(error) => Err(io::Error::from(error.kind())),
@@ -341,39 +349,6 @@ impl Daemon {
             let remnants = self.remnants.iter().map(|remnant| remnant.look_at);
             self.look_at = remnants.chain(locks).min();
         }
-    }
-}
-
-impl Remnant {
-    fn new(open: OpenAttempt, what: Option<What>, now: Instant) -> Self {
-        Self {
-            open,
-            what,
-            kill_at: None,
-            look_at: now,
-            pace: LOOK_AGAIN,
-        }
-    }
-
-    /// What to do at `now`; plans the next look too.
-    fn next_press(&mut self, now: Instant) -> Press {
-        let (press, kill_at) = match self.kill_at {
-            None => (
-                Press::Terminate,
-                now.checked_add(self.open.policy.grace).unwrap_or(now),
-            ),
-            Some(at) if now < at => (Press::Look, at),
-            Some(at) => (Press::Kill, at),
-        };
-        self.kill_at = Some(kill_at);
-        // Each look takes longer to come than the one before, but the end of the grace is kept.
-        self.look_at = now.checked_add(self.pace).unwrap_or(now);
-        self.pace = (self.pace * 2).min(LOOK_AGAIN_MAX);
-        if now < kill_at && kill_at <= self.look_at {
-            self.look_at = kill_at;
-            self.pace = LOOK_AGAIN;
-        }
-        press
     }
 }
 

@@ -108,7 +108,12 @@ impl Draft {
         let _moment = source.unchecked_transaction().map_err(from)?;
         // The moment begins with the first thing that is read.
         let layout = layout(source).map_err(from)?;
-        self.copy_pages(source, folder, LOG_GROWTH_MAX)?;
+        let growth_max = if failpoint::has_bug("log_must_not_grow") {
+            0
+        } else {
+            LOG_GROWTH_MAX
+        };
+        self.copy_pages(source, folder, growth_max)?;
         let runs = self.look_into(folder)?;
         let io = |error| StoreError::from_io(&self.target, error);
         self.file.sync_all().map_err(io)?;

@@ -255,7 +255,7 @@ impl StoreError {
             }
             Self::ReadOnly { .. } => Some("to change it, make the file and its folder writable"),
             Self::NotCopied { .. } => {
-                Some("name a new file, outside of FILE.d, on a disk that is fast enough")
+                Some("name a file in a folder of your own, on a disk that is fast enough")
             }
             Self::There { .. } => Some("`--force` replaces it"),
             Self::NotKept { .. } => {

@@ -8,6 +8,7 @@
 //! Start reading at `schema`, the layout, then at [`Pass`], the transactions.
 
 mod attempt;
+mod backup;
 mod blocked;
 mod cleanup;
 mod confine;
@@ -41,6 +42,7 @@ mod tally;
 mod watch;
 
 pub use cleanup::{Removed, Swept};
+pub use copy::Copied;
 pub use error::StoreError;
 pub use folder::{Folder, Stream};
 pub use inspect::{Census, Inspection, OpenSince};

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use crate::support::{Home, Need, skip};
 
 /// Every verb that needs the database, and the code with which it refuses.
-const VERBS: [(&[&str], i32); 21] = [
+const VERBS: [(&[&str], i32); 22] = [
     (&["run", "--", "true"], 1),
     (&["run", "--wait", "--", "true"], 125),
     (&["wait", "1"], 125),
@@ -29,6 +29,7 @@ const VERBS: [(&[&str], i32); 21] = [
     (&["wait", "--all"], 1),
     (&["wait", "--key", "k"], 125),
     (&["cleanup", "1"], 1),
+    (&["backup", "/nowhere/copy.db"], 1),
     (&["pool", "list"], 1),
     (&["pool", "set", "mail"], 1),
     (&["pool", "pause", "--all"], 1),
@@ -343,7 +344,7 @@ fn a_read_only_database_can_be_looked_at_and_nothing_else() {
     home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
     disk.remount(true);
     let readers = [
-        "status", "explain", "logs", "wait", "list", "stats", "daemon",
+        "status", "explain", "logs", "wait", "list", "stats", "backup", "daemon",
     ];
     let writers = VERBS.iter().filter(|(verb, _)| !readers.contains(&verb[0]));
     let mut writers: Vec<_> = writers.copied().collect();
@@ -364,6 +365,9 @@ fn a_read_only_database_can_be_looked_at_and_nothing_else() {
     assert_eq!(home.state(2), "scheduled");
     let list = home.retrier(["list", "--json"]).output().ok().text();
     assert_eq!(list.lines().count(), 2);
+    let copy = home.path("home/copy.db");
+    home.retrier(["backup"]).arg(&copy).output().ok();
+    assert!(copy.exists());
     disk.remount(false);
     home.retrier(["cancel", "2"]).output().ok();
 }

@@ -1,6 +1,7 @@
 //! The command line, as clap derives it: every value is parsed here, and nowhere else.
 
 mod act;
+mod backup;
 mod batch;
 mod conditions;
 mod daemon;
@@ -23,6 +24,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
+pub use backup::BackupArgs;
 pub use batch::LineParser;
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
 pub use doctor::DoctorArgs;
@@ -91,6 +93,7 @@ pub enum Verb {
     Retry(RetryArgs),
     Cancel(CancelArgs),
     Cleanup(CleanupArgs),
+    Backup(BackupArgs),
     Pool(PoolArgs),
     Daemon(DaemonArgs),
     Doctor(DoctorArgs),

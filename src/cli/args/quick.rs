@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Command, FromArgMatches};
 
 use super::act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
+use super::backup::BackupArgs;
 use super::daemon::DaemonArgs;
 use super::doctor::DoctorArgs;
 use super::explain::ExplainArgs;
@@ -55,6 +56,7 @@ fn verb(name: &str) -> Option<Command> {
         "retry" => ("retry", RetryArgs::augment_args),
         "cancel" => ("cancel", CancelArgs::augment_args),
         "cleanup" => ("cleanup", CleanupArgs::augment_args),
+        "backup" => ("backup", BackupArgs::augment_args),
         "pool" => ("pool", PoolArgs::augment_args),
         "daemon" => ("daemon", DaemonArgs::augment_args),
         "doctor" => ("doctor", DoctorArgs::augment_args),

@@ -193,6 +193,7 @@ fn runs_of_earlier_layouts_go_on_and_finished_ones_stay() {
             .filter_map(|run: Value| run["parent_id"].as_i64())
             .max();
         let parent = home.status(hook.expect("there is a hook"));
+        let closing = parent["id"].to_string();
         let hook = parent["hook_id"].as_i64().expect("it has a hook");
         wait_until_state(&home, hook, "succeeded");
         wait_until("nothing runs", LONG, || {
@@ -206,8 +207,7 @@ fn runs_of_earlier_layouts_go_on_and_finished_ones_stay() {
         };
         let mut same = 0;
         for (id, line) in &before {
-            let is_closing = *id == parent["id"].to_string();
-            if ended(line) && !is_closing {
+            if ended(line) && *id != closing {
                 assert_eq!(after[id], *line, "layout {layout}");
                 same += 1;
             }

@@ -95,21 +95,7 @@ fn held(holder: &Option<Box<Holder>>) -> String {
 pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<(), ServeError> {
     let system = |what| move |error| ServeError::System(what, error);
     let world = World::current().map_err(system("/proc"))?;
-    // Made here so that a database that cannot be used is refused before anything is held.
-    // A client that starts a daemon has one: if it is gone by now, it is not made again.
-    let access = if config.automatic {
-        Access::Existing
-    } else {
-        Access::Create
-    };
-    let path = folder.database().to_owned();
-    let store = Store::open(folder, access)?.ok_or(StoreError::Replaced { path })?;
-    if let Some(kept) = store.kept() {
-        let (path, kept) = (folder.database().display(), kept.display());
-        tracing::info!("{path} has a new layout; as it was it is kept in {kept}");
-        holder::outlive_earlier(folder).map_err(system("the daemon's lock"))?;
-    }
-    drop(store);
+    look_into(folder, &config)?;
     // Before the lock: from then on clients send signals to its holder.
     let caught = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
     let signals = Rc::new(Signals::catch(&caught).map_err(system("signals"))?);
@@ -163,6 +149,26 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Looks whether the database can be used, before anything is held, and brings an earlier layout up to
+/// date; a daemon that knows that one alone leaves. Errors: it cannot be used.
+fn look_into(folder: &Folder, config: &Config) -> Result<(), ServeError> {
+    // A client that starts a daemon has one: if it is gone by now, it is not made again.
+    let access = if config.automatic {
+        Access::Existing
+    } else {
+        Access::Create
+    };
+    let path = folder.database().to_owned();
+    let store = Store::open(folder, access)?.ok_or(StoreError::Replaced { path })?;
+    if let Some(kept) = store.kept() {
+        let (path, kept) = (folder.database().display(), kept.display());
+        tracing::info!("{path} has a new layout; as it was it is kept in {kept}");
+        let system = |error| ServeError::System("the daemon's lock", error);
+        holder::outlive_earlier(folder).map_err(system)?;
+    }
+    Ok(())
 }
 
 /// Rests for `pause`, or until somebody asks for something. Gives the signals that came; a shim

@@ -99,6 +99,40 @@ fn a_client_that_has_it_open_while_the_layout_changes_writes_nothing_more() {
     assert_eq!(listed.lines().count(), 1, "{listed}");
 }
 
+/// A copy that lacked what was told would lose it, if it had to be put back.
+#[test]
+fn what_the_earlier_version_stores_while_the_layout_changes_is_in_the_kept_copy_or_refused() {
+    for point in ["store_migrating", "copy_step", "store_copied"] {
+        let home = Home::new();
+        let first = home.run(["--no-daemon-start", "--", "true"]);
+        let slow = next(&home, &["list"])
+            .crash(&format!("{point}:1:sleep=700"))
+            .spawn();
+        let open = format!("/proc/{}/fd", slow.pid());
+        wait_until("it has begun", LONG, || {
+            let links = fs::read_dir(&open).into_iter().flatten().flatten();
+            let mut links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
+            links.any(|link| link.ends_with("retrier.db.d/migration"))
+        });
+        let meanwhile = home
+            .retrier(["run", "--no-daemon-start", "--", "true"])
+            .output();
+        slow.wait().ok();
+        let mut told = vec![first];
+        match meanwhile.code {
+            0 => told.push(meanwhile.text().parse().expect("an id")),
+            1 => assert!(
+                meanwhile.error_text().contains("newer retrier"),
+                "{meanwhile:?}"
+            ),
+            other => panic!("{other}: {meanwhile:?}"),
+        }
+        let kept = content(&beside(&home, "before-layout-5")[0]);
+        assert_eq!(kept["run"].len(), told.len(), "{point}");
+        assert!(content(home.db())["run"].len() == told.len(), "{point}");
+    }
+}
+
 #[test]
 fn both_versions_at_once_lose_and_double_nothing() {
     let home = Home::new();

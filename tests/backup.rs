@@ -64,6 +64,15 @@ fn stopped(home: &Home, file: &Path, point: &str) -> Running {
     call
 }
 
+/// Has the writers end, also when the test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn each_copy_holds_one_moment_while_clients_and_a_daemon_write() {
     let home = Home::new();
@@ -71,6 +80,7 @@ fn each_copy_holds_one_moment_while_clients_and_a_daemon_write() {
     let mut daemon = home.daemon();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _end = End(&done);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
@@ -88,7 +98,6 @@ fn each_copy_holds_one_moment_while_clients_and_a_daemon_write() {
             assert_eq!(ids, (1..=last).collect::<Vec<_>>());
             assert_gauges(&copy);
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert_eq!(daemon.stop(), 0);
 }

@@ -74,6 +74,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand run" -l decide -d 'Have 
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l timeout -d 'End an attempt that runs longer than D; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l deadline -d 'End the run when it has not succeeded D after it was stored; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l max-output -d 'Keep at most SIZE, such as 10M, of what an attempt writes to stdout, and as much of stderr: the first half and the last; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l delay -d 'Start it after D' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l at -d 'Start it at a time such as 2026-01-31T23:59:59+01:00' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l key -d 'Store it only if no run with this key is unfinished; else print that run\'s id' -r
@@ -126,6 +127,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand explain" -l decide -d 'H
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l timeout -d 'End an attempt that runs longer than D; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l deadline -d 'End the run when it has not succeeded D after it was stored; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l max-output -d 'Keep at most SIZE, such as 10M, of what an attempt writes to stdout, and as much of stderr: the first half and the last; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l pool -d 'Of a run in POOL, whose options are the defaults [default: default]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -s n -l limit -d 'Show the waits before the first N retries; 0 is all, at most 10000 (1000 of --forever)' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
@@ -212,6 +214,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_su
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l timeout -d 'End an attempt that runs longer than D; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l deadline -d 'End the run when it has not succeeded D after it was stored; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l max-output -d 'Keep at most SIZE, such as 10M, of what an attempt writes to stdout, and as much of stderr: the first half and the last; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l no-defaults -d 'Forget the retry options that were set for the pool before'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -56,6 +56,32 @@ fn with_units(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// A size in bytes: a bare number, or one with a unit as in `512K`, `10M` or `1GiB`. K, M, G and T
+/// are powers of 1024, in either case, with or without B or iB. Errors: another form, a fraction, or
+/// more than a file can have.
+pub fn size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')) {
+        Some("") if unit == "ib" => None,
+        bare => ["", "k", "m", "g", "t"]
+            .iter()
+            .position(|one| *one == bare.unwrap_or(&unit)),
+    };
+    let (false, Some(power)) = (number.is_empty(), power) else {
+        return Err(
+            "it must be a whole number of bytes, or one with a unit such as 512K, 10M or 1GiB"
+                .to_owned(),
+        );
+    };
+    let number = number.parse::<u64>().ok();
+    let bytes = number.and_then(|number| number.checked_mul(1 << (10 * power)));
+    let bytes = bytes.filter(|bytes| i64::try_from(*bytes).is_ok());
+    bytes.ok_or_else(|| "longer than any file".to_owned())
+}
+
 /// A time as RFC 3339 has it, with its offset from UTC.
 pub fn time(text: &str) -> Result<Timestamp, String> {
     let parsed: Result<jiff::Timestamp, _> = text.parse();
@@ -86,6 +112,8 @@ pub fn patterns<T: AsRef<str>>(texts: &[T]) -> Result<RegexSet, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -101,6 +129,60 @@ mod tests {
             "-1", "nan", "inf", "1M", "2 months", "1y", "1e999", "", "x", "5e9", "-5s",
         ] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_has_units_of_1024() {
+        for (text, expected) in [
+            ("0", 0),
+            ("17", 17),
+            ("17B", 17),
+            ("512k", 512 << 10),
+            ("512 KiB", 512 << 10),
+            ("10M", 10 << 20),
+            ("10mb", 10 << 20),
+            (" 1GiB ", 1 << 30),
+            ("3T", 3 << 40),
+            ("007K", 7 << 10),
+            ("9223372036854775807", i64::MAX as u64),
+        ] {
+            assert_eq!(size(text), Ok(expected), "{text}");
+        }
+        for wrong in [
+            "", "M", "-1", "+1", "1.5M", "1e6", "1ib", "1Mi", "1bb", "1P", "M1", "1 M B", "0x10",
+            "1M2K", "\u{662}M",
+        ] {
+            assert!(size(wrong).unwrap_err().contains("512K"), "{wrong}");
+        }
+        for long in ["9223372036854775808", "8388608T", "99999999999999999999999"] {
+            assert!(size(long).unwrap_err().contains("any file"), "{long}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_size_is_its_number_times_its_unit(number: u64, power in 0usize..5, form in 0usize..4) {
+            let letter = ["", "K", "M", "G", "T"][power];
+            let unit = match (power, form) {
+                (0, _) => ["", "B", "b", " B"][form].to_owned(),
+                (_, 0) => letter.to_owned(),
+                (_, 1) => format!("{letter}B"),
+                (_, 2) => format!(" {}iB", letter.to_lowercase()),
+                (_, _) => letter.to_lowercase(),
+            };
+            let exact = u128::from(number) << (10 * power);
+            let expected = i64::try_from(exact).ok().map(i64::unsigned_abs);
+            prop_assert_eq!(size(&format!("{number}{unit}")).ok(), expected);
+        }
+
+        #[test]
+        fn no_text_is_a_size_by_accident(text in "\\PC{0,8}") {
+            if let Ok(bytes) = size(&text) {
+                let digits = text.trim().trim_end_matches(|c: char| c.is_ascii_alphabetic());
+                let number: u64 = digits.trim().parse().expect("a size begins with its number");
+                prop_assert!(number == 0 && bytes == 0 || bytes % number == 0);
+            }
         }
     }
 

@@ -113,6 +113,8 @@ fn of_the_policy() -> Vec<(Value, Vec<&'static str>)> {
             vec!["--timeout=300", "--grace=1s"],
         ),
         (json!({"deadline": "1d"}), vec!["--deadline=24h"]),
+        (json!({"max_output": 1_048_576}), vec!["--max-output=1M"]),
+        (json!({"max_output": "2M"}), vec!["--max-output=2MiB"]),
         (
             json!({"success_codes": [0, 24]}),
             vec!["--success-codes=0,24"],

@@ -10,7 +10,7 @@ use super::{assert_nothing_stored, policy, policy_of, refused, submit};
 use crate::support::{Call, Home};
 
 /// All options of a policy, each with a value of its own, another one, and a wrong one.
-const OPTIONS: [(&str, &str, &str, &str); 20] = [
+const OPTIONS: [(&str, &str, &str, &str); 21] = [
     ("max-failures", "7", "8", "-1"),
     ("max-attempts", "7", "8", "0"),
     ("forever", "true", "false", "maybe"),
@@ -31,6 +31,7 @@ const OPTIONS: [(&str, &str, &str, &str); 20] = [
     ("timeout", "1m", "0", "x"),
     ("deadline", "1h", "0", "x"),
     ("grace", "1s", "0", "inf"),
+    ("max-output", "1M", "0", "1.5M"),
 ];
 
 fn variable(option: &str) -> String {
@@ -66,7 +67,7 @@ fn help(home: &Home) -> BTreeMap<String, String> {
             let end = option.find(|c: char| c != '-' && !c.is_alphanumeric());
             name = option[..end.unwrap_or(option.len())].to_owned();
         }
-        let of_policy = ["Retries:", "Conditions:", "Time:"].contains(&heading);
+        let of_policy = ["Retries:", "Conditions:", "Time:", "Output:"].contains(&heading);
         if of_policy && !["", "delay", "at"].contains(&name.as_str()) {
             let help = options.entry(name.clone()).or_default();
             *help = format!("{help} {}", line.trim());
@@ -108,7 +109,7 @@ fn the_defaults_in_the_help_are_the_defaults() {
         assert_eq!(policy(&home, &[&given]), plain, "{given}");
         named += 1;
     }
-    assert_eq!(named, 9);
+    assert_eq!(named, 10);
 }
 
 #[test]

@@ -19,7 +19,8 @@ fn every_option_is_stored_and_shown() {
         json!({
             "max_failures": 4, "constant_ms": 0, "linear_ms": 0, "initial_backoff_ms": 250,
             "base": 2.0, "max_backoff_ms": 86_400_000, "jitter": 0.5, "timeout_ms": null,
-            "grace_ms": 10_000, "deadline_ms": null, "success_codes": [exit(0, 0)],
+            "grace_ms": 10_000, "deadline_ms": null, "max_output": null,
+            "success_codes": [exit(0, 0)],
             "retry_on": null, "stop_on": [], "retry_if": [], "stop_if": [],
             "retry_after": false, "decide": null,
         })
@@ -33,6 +34,7 @@ fn every_option_is_stored_and_shown() {
             "--timeout=5m",
             "--grace=0",
             "--deadline=1h 30m",
+            "--max-output=10 MiB",
             "--success-codes=0,24",
             "--retry-on=75, 100-110,SIGKILL,RTMAX,timeout,spawn,lost",
             "--stop-on=2",
@@ -52,7 +54,7 @@ fn every_option_is_stored_and_shown() {
         json!({
             "max_failures": 2, "constant_ms": 0, "linear_ms": 0, "initial_backoff_ms": 0,
             "base": 2.0, "max_backoff_ms": 30_000, "jitter": 0.0, "delays_ms": [1000, 60_000],
-            "timeout_ms": 300_000, "grace_ms": 0, "deadline_ms": 5_400_000,
+            "timeout_ms": 300_000, "grace_ms": 0, "deadline_ms": 5_400_000, "max_output": 10 << 20,
             "success_codes": [exit(0, 0), exit(24, 24)], "retry_on": retried,
             "stop_on": [exit(2, 2)], "retry_if": ["busy", "^a\\.b$"], "stop_if": ["(?i)no such"],
             "retry_after": true, "decide": "jq .",

@@ -53,10 +53,10 @@ const ROWS: &[Row] = &[
         "--max-failures 3",
     ),
     (
-        "--timeout 1m --grace 1s",
+        "--timeout 1m --grace 1s --max-output 1M",
         &[FAILURES],
         "--grace 2s",
-        "--max-failures 2 --timeout 1m --grace 2s",
+        "--max-failures 2 --timeout 1m --grace 2s --max-output 1M",
     ),
     // What excludes each other on the command line takes the place of what is below.
     ("--forever", &[], "--max-attempts 3", "--max-attempts 3"),

@@ -14,12 +14,14 @@ use crate::cli::failure::{Failure, code};
 use crate::model::policy::Conditions;
 use crate::model::pool::PROBE_WAIT_MAX;
 use crate::model::time::as_millis_option;
-use crate::model::{Backoff, Budget, Policy, Rules};
+use crate::model::{Backoff, Budget, OutputLimit, Policy, Rules};
 use crate::text::{self, duration};
 
 use super::conditions::{conditions, successes};
 use super::defaults;
-use super::values::{Delays, base, count, delays, jitter, line, pattern, positive, switch};
+use super::values::{
+    Delays, base, count, delays, jitter, line, max_output, pattern, positive, switch,
+};
 
 /// When and how often it is retried, and how long it may take. What is not given is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -69,6 +71,11 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Time")]
     #[serde(rename = "grace_ms", with = "as_millis_option")]
     pub grace: Option<Duration>,
+
+    /// Keep at most SIZE, such as 10M, of what an attempt writes to stdout, and as much of stderr:
+    /// the first half and the last; 0 is no limit [default: 0]
+    #[arg(long, value_name = "SIZE", value_parser = max_output, help_heading = "Output")]
+    pub max_output: Option<u64>,
 }
 
 /// How often it is retried: one of these at the most counts.
@@ -211,6 +218,7 @@ impl PolicyArgs {
             timeout: self.timeout.or(lower.timeout),
             deadline: self.deadline.or(lower.deadline),
             grace: self.grace.or(lower.grace),
+            max_output: self.max_output.or(lower.max_output),
         }
     }
 
@@ -221,6 +229,7 @@ impl PolicyArgs {
             timeout: self.timeout.filter(|limit| !limit.is_zero()),
             grace: self.grace.unwrap_or(default.grace),
             deadline: self.deadline.filter(|limit| !limit.is_zero()),
+            max_output: self.max_output.and_then(OutputLimit::new),
             rules: self.rules.meaning(self.retry_after),
             backoff: self.waits.meaning(self.jitter, self.max_backoff),
         }

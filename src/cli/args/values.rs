@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::spec::LOCK_MAX;
 use crate::model::time::as_millis_list;
-use crate::model::{Key, RunId, Status, pool};
-use crate::text::{self, duration};
+use crate::model::{Key, OutputLimit, RunId, Status, pool};
+use crate::text::{self, duration, size};
 
 /// The waits of a list, one for each retry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,17 @@ pub fn delays(text: &str) -> Result<Delays, String> {
         one => duration(one).map_err(|error| format!("'{one}': {error}")),
     });
     parsed.collect::<Result<_, _>>().map(Delays)
+}
+
+/// How much of an output is kept, in bytes; 0 is all.
+pub fn max_output(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes == 0 || OutputLimit::new(bytes).is_some() => Ok(bytes),
+        _ => {
+            let min = OutputLimit::MIN / 1024;
+            Err(format!("it must be at least {min}K, or 0 for no limit"))
+        }
+    }
 }
 
 /// A regular expression that [`text::patterns`] takes, as text.

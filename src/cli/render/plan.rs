@@ -7,7 +7,7 @@ use crate::model::policy::{Condition, Conditions};
 use crate::model::{Plan, Policy, Rules, Spread, Wait};
 use crate::text::escape_text;
 
-use super::words::{command, span};
+use super::words::{command, size, span};
 
 /// The waits for scripts: separated by tabs, in milliseconds.
 pub fn plan_lines(plan: &Plan) -> String {
@@ -112,6 +112,12 @@ fn sentences(plan: &Plan, policy: &Policy) -> Vec<String> {
     } else if policy.grace != Policy::GRACE {
         sentences.push(format!(
             "an attempt that is ended gets SIGTERM, and SIGKILL {grace} later"
+        ));
+    }
+    if let Some(limit) = policy.max_output {
+        let limit = size(limit.bytes());
+        sentences.push(format!(
+            "what an attempt writes to stdout or stderr beyond {limit} is taken out of the middle"
         ));
     }
     if let Some(deadline) = policy.deadline {
@@ -227,6 +233,7 @@ fn range(spread: Spread) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::OutputLimit;
 
     fn exit(from: u8, to: u8) -> Condition {
         Condition::Exit { from, to }
@@ -248,6 +255,7 @@ mod tests {
             rules: set,
             timeout: Some(Duration::from_secs(600)),
             deadline: Some(Duration::from_secs(7200)),
+            max_output: OutputLimit::new(10 << 20),
             ..Policy::default()
         };
         let said = sentences(&Plan::of(&policy, 20), &policy);
@@ -260,6 +268,7 @@ mod tests {
             "after each failed attempt './decide it' decides",
             "a Retry-After in the output sets the wait, 1d at the most",
             "an attempt that runs longer than 10m gets SIGTERM, and SIGKILL 10s later",
+            "what an attempt writes to stdout or stderr beyond 10M is taken out of the middle",
             "the run fails 2h after it was stored: an attempt that runs then is ended, and an \
              attempt that would start after the deadline is not made",
         ];

@@ -15,7 +15,7 @@ use crate::sys::{signal, terminal};
 
 use super::Style;
 use super::table::cut;
-use super::words::{command, span};
+use super::words::{command, size, span};
 
 /// A pool, and how it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -259,6 +259,7 @@ fn words(options: &PolicyArgs) -> Vec<Vec<u8>> {
         ("timeout", time(options.timeout)),
         ("deadline", time(options.deadline)),
         ("grace", time(options.grace)),
+        ("max-output", options.max_output.map(size)),
     ]);
     let switches = [
         ("forever", budget.forever),
@@ -331,6 +332,7 @@ mod tests {
                 "--timeout=0",
                 "--deadline=100d",
                 "--grace=7s",
+                "--max-output=10M",
             ],
             &[
                 "--success-codes=0,24,SIGTERM",
@@ -342,7 +344,8 @@ mod tests {
                 "--retry-if=-x\u{1b}",
                 "--stop-if='\\d",
             ],
-            &["--decide=jq '.a | \"b\"'\n"],
+            &["--decide=jq '.a | \"b\"'\n", "--max-output=300001"],
+            &["--max-output=0"],
         ] {
             let options = parsed(given);
             let stored = options.stored().to_string();

@@ -81,6 +81,17 @@ pub fn deed(ended: &Outcome) -> String {
     }
 }
 
+/// A number of bytes as options take it, exactly: in the greatest unit of which it is a whole
+/// number.
+pub fn size(bytes: u64) -> String {
+    let power = match bytes {
+        0 => 0,
+        _ => (bytes.trailing_zeros() / 10).min(4),
+    };
+    let letter = ["", "K", "M", "G", "T"][power as usize];
+    format!("{}{letter}", bytes >> (10 * power))
+}
+
 /// A duration in at most two units, such as `1m 30s`.
 pub fn span(duration: Duration) -> String {
     let ms = duration.as_millis();
@@ -171,6 +182,23 @@ mod tests {
         assert_eq!(shown(90_000), "1m 30s");
         assert_eq!(shown(3_600_000), "1h");
         assert_eq!(shown(255_600_000), "2d 23h");
+    }
+
+    #[test]
+    fn a_size_is_exact_and_is_what_options_take() {
+        for (bytes, shown) in [
+            (0, "0"),
+            (1, "1"),
+            (1025, "1025"),
+            (300 << 10, "300K"),
+            (10 << 20, "10M"),
+            (3 << 41, "6T"),
+            (1 << 62, "4194304T"),
+            (i64::MAX as u64, "9223372036854775807"),
+        ] {
+            assert_eq!(size(bytes), shown);
+            assert_eq!(crate::text::size(shown), Ok(bytes));
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Backoff;
 use super::outcome::Outcome;
+use super::output::OutputLimit;
 use super::time::{as_millis, as_millis_option};
 
 pub use condition::{Condition, Conditions};
@@ -71,6 +72,9 @@ pub struct Policy {
     /// How long the whole run may take, from its submission or from its retry by hand.
     #[serde(rename = "deadline_ms", with = "as_millis_option", default)]
     pub deadline: Option<Duration>,
+    /// How much is kept of what an attempt writes to each of its streams; `None` is all.
+    #[serde(default)]
+    pub max_output: Option<OutputLimit>,
     /// Which outcomes are a success, and which failures are retried.
     #[serde(flatten)]
     pub rules: Rules,
@@ -154,6 +158,7 @@ impl Default for Policy {
             timeout: None,
             grace: Self::GRACE,
             deadline: None,
+            max_output: None,
             rules: Rules::default(),
         }
     }

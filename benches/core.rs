@@ -168,6 +168,7 @@ fn order(criterion: &mut Criterion) {
         timeout: Some(Duration::from_secs(60)),
         deadline_at: None,
         grace: Policy::GRACE,
+        max_output: None,
     }));
     let bytes = message.encode().expect("it can be encoded");
     let mut group = criterion.benchmark_group("order");

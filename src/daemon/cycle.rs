@@ -80,6 +80,8 @@ pub(super) struct Daemon {
     pub(super) next_deadline: Option<Timestamp>,
     pub(super) expire_at: Option<Timestamp>,
     pub(super) trash: bool,
+    /// Whether it is known what an output's limit comes to here.
+    pub(super) limit_told: bool,
     /// When the next step of a long upkeep is due.
     upkeep_at: Option<Instant>,
     pub(super) stats_at: Option<Instant>,
@@ -185,6 +187,7 @@ impl Daemon {
             next_deadline: None,
             expire_at: None,
             trash: true,
+            limit_told: false,
             upkeep_at: None,
             stats_at: next_stats(config.stats_interval, clock::monotonic()),
             claims: Pause::default(),

@@ -12,6 +12,7 @@ pub mod doorbell;
 pub mod holder;
 pub mod launch;
 mod leave;
+mod limit;
 mod listen;
 pub mod log;
 mod order;

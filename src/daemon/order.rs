@@ -45,6 +45,7 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
     let Policy {
         timeout,
         grace,
+        max_output,
         rules,
         ..
     } = launch.current.run.policy;
@@ -65,6 +66,7 @@ pub fn order(store: &Store, name: &str, key: Key, launch: Launch) -> Result<Orde
         deadline_at: launch.current.run.deadline_at,
         decider,
         grace,
+        max_output,
     })
 }
 

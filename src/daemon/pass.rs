@@ -235,6 +235,7 @@ impl Daemon {
             slot, key, launch, ..
         } = claimed;
         self.slots.set_duty(slot, Duty::Busy { key, told: false });
+        self.tell_of_limit(&launch.current.run.policy);
         let message = order(&self.store, &self.name, key, *launch);
         let message = message.map(|order| Message::Attempt(Box::new(order)));
         let failed = match (message, self.slots.get(slot)) {

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::model::{Outcome, RunId};
+use crate::shim::bound::cut_left;
 use crate::shim::handle::{Evidence, Press, evidence, is_locked, press_leftover};
 use crate::shim::record::Ending;
 use crate::shim::testimony::{Sources, gather};
@@ -217,6 +219,9 @@ impl Daemon {
 
     /// Nothing of an attempt is left but what is known of it; `None` is lost.
     fn settle_gone(&mut self, open: OpenAttempt, what: Option<What>) {
+        if let Some(limit) = open.policy.max_output {
+            cut_left(limit, &self.outputs(&open));
+        }
         match what {
             Some(what) => self.find_gone(open, what),
             None => self.find_lost(open),
@@ -226,16 +231,14 @@ impl Daemon {
     /// Nothing of a lost attempt is left but what was said of it, which its shim can gather no more.
     fn find_lost(&mut self, open: OpenAttempt) {
         let (run, attempt) = (open.run, open.attempt);
-        let said = gather(
-            &Outcome::Lost,
-            &Sources {
-                decision: self.folder.decision(run, attempt),
-                stdout: self.folder.output(run, attempt, Stream::Stdout),
-                stderr: self.folder.output(run, attempt, Stream::Stderr),
-                rules: &open.policy.rules,
-            },
-        );
-        match said {
+        let [stdout, stderr] = self.outputs(&open);
+        let sources = Sources {
+            decision: self.folder.decision(run, attempt),
+            stdout,
+            stderr,
+            rules: &open.policy.rules,
+        };
+        match gather(&Outcome::Lost, &sources) {
             Ok(said) => self.find_gone(open, What::Lost(Box::new(said))),
             // A command that wants to be run no more must not be, so it waits for descriptors.
             Err(error) => {
@@ -300,9 +303,13 @@ impl Daemon {
         let (run, attempt) = (open.run, open.attempt);
         let marks = marks(&self.name, Key { run, attempt });
         let path = self.folder.shims().join(&open.file);
-        let outputs = [Stream::Stdout, Stream::Stderr];
-        let outputs = outputs.map(|stream| self.folder.output(run, attempt, stream));
+        let outputs = self.outputs(open);
         press_leftover(&path, &open.shim, &outputs, &marks, seen, press)
+    }
+
+    fn outputs(&self, open: &OpenAttempt) -> [PathBuf; 2] {
+        let output = |stream| self.folder.output(open.run, open.attempt, stream);
+        [Stream::Stdout, Stream::Stderr].map(output)
     }
 
     /// Looks at the shims that only their locks tell of, and at those that could not be looked up.

@@ -11,6 +11,7 @@ use crate::sys::process::{Exit, Reaped};
 use crate::sys::spawn::bytes_path;
 use crate::sys::{failpoint, process};
 
+use super::bound::Bound;
 use super::deadline::Deadline;
 use super::order::{Cause, Order};
 use super::program::Shim;
@@ -77,7 +78,11 @@ impl<'a> Attempt<'a> {
             return Ok(self.ending(self.outcome(), None, false));
         }
         match start(&mut shim.starter, self.order) {
-            Ok(pid) => self.leader = pid,
+            Ok((pid, outputs)) => {
+                self.leader = pid;
+                let limit = self.order.max_output;
+                shim.bound = limit.map(|limit| Bound::new(limit, outputs));
+            }
             Err(Unstarted::Ours(error)) if failpoint::has_bug("charges_shortage") => {
                 let (code, error) = (126, error_text(&error.to_string()));
                 return Ok(self.ending(Outcome::Spawn { code, error }, None, false));

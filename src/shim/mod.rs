@@ -10,6 +10,7 @@
 //! [`program::main`] for the shim and at [`handle::Shim`] for the daemon's side of it.
 
 pub mod attempt;
+pub mod bound;
 pub mod deadline;
 pub mod decider;
 pub mod decision;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AttemptNumber, Environment, Rules, RunId, Timestamp};
+use crate::model::{AttemptNumber, Environment, OutputLimit, Rules, RunId, Timestamp};
 
 /// One message from the daemon.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,8 @@ pub struct Order {
     pub deadline_at: Option<Timestamp>,
     /// How long it has between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// How much is kept of what it writes to each of its streams.
+    pub max_output: Option<OutputLimit>,
 }
 
 /// The program that decides after a failed attempt.
@@ -109,6 +111,7 @@ impl Order {
             timeout: None,
             deadline_at: None,
             grace: Duration::ZERO,
+            max_output: None,
         }
     }
 }
@@ -125,6 +128,7 @@ mod tests {
         order.environment = Environment(any.repeat(1000));
         order.variables.push(b"A", &[0xff]);
         order.stdin = Some(any);
+        order.max_output = OutputLimit::new(OutputLimit::MAX);
         let message = Message::Attempt(Box::new(order));
         let bytes = message.encode().unwrap();
         assert_eq!(Message::decode(&bytes).unwrap(), message);

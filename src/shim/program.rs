@@ -17,6 +17,7 @@ use crate::sys::socket::{receive_message, room, send_message};
 use crate::sys::{failpoint, process};
 
 use super::attempt::{Attempt, remove_empty_output};
+use super::bound::Bound;
 use super::decider;
 use super::order::{Cause, Message, Order};
 use super::record::{self, Record, Stage, VERSION};
@@ -35,6 +36,8 @@ pub struct Shim {
     room: Vec<u8>,
     /// Why the attempt that it runs is to be ended, once somebody wants that.
     pub(super) called_off: Option<Cause>,
+    /// What keeps the output of the attempt that it runs within its limit.
+    pub(super) bound: Option<Bound>,
     /// Kept open for the whole life: the lock that says that this shim, or what its command left,
     /// is alive.
     _lock: OwnedFd,
@@ -80,6 +83,7 @@ impl Shim {
             signals,
             room: room(),
             called_off: None,
+            bound: None,
             _lock: lock,
         })
     }
@@ -160,6 +164,10 @@ impl Shim {
         };
         self.tell(order, ending, true)?;
         failpoint::reach("shim_reported")?;
+        if let Some(bound) = self.bound.take() {
+            // Readers go by the same rule, before and after this.
+            bound.finish();
+        }
         if leftover == Some(false) {
             // Nobody can write to them any more, and no other attempt ever has their names. Its
             // daemon settles it meanwhile: an empty file says the same as none.
@@ -178,7 +186,12 @@ impl Shim {
     ) -> io::Result<()> {
         let daemon = self.daemon.as_ref().map(AsFd::as_fd);
         let fds: Vec<_> = daemon.into_iter().chain(others.iter().copied()).collect();
+        let look = self.bound.as_ref().and_then(Bound::look_in);
+        let wait = wait.into_iter().chain(look).min();
         let ready = self.signals.wait(&fds, wait)?;
+        if let Some(bound) = &mut self.bound {
+            bound.look();
+        }
         if self.signals.take().iter().any(|number| *number != SIGCHLD) {
             self.called_off.get_or_insert(Cause::Interrupted);
         }

@@ -28,8 +28,8 @@ pub enum Unstarted {
     },
 }
 
-/// Starts the command of `order`; gives its pid.
-pub fn start(starter: &mut Starter, order: &Order) -> Result<i32, Unstarted> {
+/// Starts the command of `order`; gives its pid, and the files of its stdout and stderr.
+pub fn start(starter: &mut Starter, order: &Order) -> Result<(i32, [File; 2]), Unstarted> {
     let output = |path| {
         let path = bytes_path(path);
         open_output(path).map_err(|error| {
@@ -53,9 +53,10 @@ pub fn start(starter: &mut Starter, order: &Order) -> Result<i32, Unstarted> {
             error: format!("cannot enter {}: {error}", cwd.display()),
         },
     })?;
-    let started = start_here(starter, order, cwd, [stdin, stdout, stderr]);
+    let stdio = [&stdin, &stdout, &stderr];
+    let started = start_here(starter, order, cwd, stdio);
     process::leave_folder();
-    started
+    started.map(|pid| (pid, [stdout, stderr]))
 }
 
 /// Starts the command in the folder of this process, which is `cwd`.
@@ -63,7 +64,7 @@ fn start_here(
     starter: &mut Starter,
     order: &Order,
     cwd: &Path,
-    stdio: [File; 3],
+    stdio: [&File; 3],
 ) -> Result<i32, Unstarted> {
     let name = order.command.first().map_or(&[][..], Vec::as_slice);
     let unable = |code, words: &str| Unstarted::Command {
@@ -79,7 +80,7 @@ fn start_here(
         file: &file,
         arguments: &order.command,
         environment: &environment,
-        stdio: stdio.each_ref().map(AsFd::as_fd),
+        stdio: stdio.map(AsFd::as_fd),
     });
     set_umask(own_umask);
     started.map_err(|error| match error.kind() {

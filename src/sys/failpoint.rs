@@ -74,6 +74,7 @@ fn act(action: &str) -> io::Result<()> {
         ("err", "ENOSPC") => return Err(Errno::ENOSPC.into()),
         ("err", "EIO") => return Err(Errno::EIO.into()),
         ("err", "EMFILE") => return Err(Errno::EMFILE.into()),
+        ("err", "EOPNOTSUPP") => return Err(Errno::EOPNOTSUPP.into()),
         ("err", "EAGAIN") => return Err(Errno::EAGAIN.into()),
         (other, _) => {
             return Err(io::Error::other(format!(

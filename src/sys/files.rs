@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
 use nix::sys::stat::{Mode, umask};
 use nix::sys::statvfs::statvfs;
-use nix::unistd::{AccessFlags, SysconfVar, User, access, geteuid, sysconf};
+use nix::unistd::{AccessFlags, SysconfVar, User, Whence, access, geteuid, lseek, sysconf};
 
 /// What stands at a path where a private file or folder is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,8 +186,16 @@ fn with_private_mode(options: &OpenOptions, path: &Path) -> io::Result<(File, Me
 /// command has made: nobody is waited for, and no link is followed. Errors: see open(2);
 /// `InvalidInput` when it is something else.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(OF_A_FILE).open(path);
+    regular(OpenOptions::new().read(true), path)
+}
+
+/// [`open_regular`], for writing to what is there.
+pub fn open_regular_to_write(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().write(true), path)
+}
+
+fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.custom_flags(OF_A_FILE).open(path);
     let file = file.map_err(told)?;
     if file.metadata()?.is_file() {
         Ok(file)
@@ -216,6 +225,36 @@ pub fn reserve(file: &File, length: i64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), 0, length) {
         Err(nix::errno::Errno::EOPNOTSUPP) => file.set_len(length.unsigned_abs()),
         other => Ok(other?),
+    }
+}
+
+/// How long `file` is, and how much of the disk it takes, both in bytes. Errors: see fstat(2).
+pub fn extent(file: &File) -> io::Result<(u64, u64)> {
+    let found = file.metadata()?;
+    // In units of 512 bytes, whatever the filesystem's blocks are (stat(3type)).
+    Ok((found.len(), found.blocks().saturating_mul(512)))
+}
+
+/// Gives back what `range` of `file` takes of the disk, but for parts of blocks at its ends; what is
+/// read there is zeros from then on, and the file stays as long as it is. Errors: see fallocate(2);
+/// `Unsupported` when the filesystem cannot.
+pub fn punch(file: &File, range: &Range<u64>) -> io::Result<()> {
+    let number = |bytes| i64::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput);
+    let (from, length) = (number(range.start)?, number(range.end - range.start)?);
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    Ok(fallocate(file, flags, from, length)?)
+}
+
+/// Where in `file` the first bytes that take room on the disk begin, from `at` on; its end when there are
+/// none. It moves the place where `file` is read. Errors: see lseek(2).
+pub fn next_data(file: &File, at: u64) -> io::Result<u64> {
+    let from = i64::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
+    match lseek(file, from, Whence::SeekData) {
+        Ok(found) => Ok(found.unsigned_abs()),
+        Err(nix::errno::Errno::ENXIO) => Ok(file.metadata()?.len()),
+        // A filesystem that does not know: everything is data.
+        Err(nix::errno::Errno::EINVAL) => Ok(at),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -24,10 +24,11 @@ pub enum Harm {
 }
 
 /// The failpoints that a daemon reaches in a life. Its death harms no attempt.
-pub const OF_DAEMONS: [&str; 10] = [
+pub const OF_DAEMONS: [&str; 11] = [
     "daemon_start_shim",
     "lock_taken",
     "order_sent",
+    "output_probe",
     "pass_before_commit",
     "pass_committed",
     "report_received",
@@ -38,8 +39,9 @@ pub const OF_DAEMONS: [&str; 10] = [
 ];
 
 /// The failpoints that a shim reaches, and what its death there does.
-pub const OF_SHIMS: [(&str, Harm); 11] = [
+pub const OF_SHIMS: [(&str, Harm); 12] = [
     ("shim_before_starting", Harm::None),
+    ("shim_cutting", Harm::None),
     ("shim_decided", Harm::None),
     ("shim_deciding", Harm::None),
     ("shim_ended", Harm::LostEnded),
@@ -73,6 +75,7 @@ impl Life {
             "--decide",
             r#"echo '{"retry":true}'"#,
             "--no-daemon-start",
+            "--max-output=256K",
             "--on-complete",
             &hook,
             "--shell",

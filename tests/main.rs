@@ -10,6 +10,7 @@ mod support;
 mod backoff;
 mod backup;
 mod batch;
+mod bounded;
 mod breakers;
 mod cancel;
 mod claims;

@@ -17,6 +17,7 @@ use super::{many, out};
 pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
     let (store, id) = many::one(client, &args.run)?;
     let run = store.read().run(id)?;
+    let limit = run.policy.max_output;
     let streams: &[(Stream, Stream)] = match (args.stdout, args.stderr) {
         (true, _) => &[(Stream::Stdout, Stream::Stdout)],
         (false, true) => &[(Stream::Stderr, Stream::Stdout)],
@@ -26,7 +27,7 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
         ],
     };
     if args.follow {
-        let tail = Tail::new(&client.folder, id, run.attempts, streams);
+        let tail = Tail::new(&client.folder, (id, limit), run.attempts, streams);
         return follow(client, &store, id, tail);
     }
     let number = args.attempt.unwrap_or(run.attempts);
@@ -36,8 +37,8 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
     for (stream, to) in streams {
         let path = client.folder.output(id, AttemptNumber(number), *stream);
         match to {
-            Stream::Stdout => out::file_to_stdout(&path)?,
-            Stream::Stderr => out::file_to_stderr(&path)?,
+            Stream::Stdout => out::file_to_stdout(&path, limit)?,
+            Stream::Stderr => out::file_to_stderr(&path, limit)?,
         };
     }
     Ok(code::DONE)

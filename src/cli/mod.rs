@@ -23,6 +23,7 @@ mod logs;
 mod many;
 pub mod objects;
 mod out;
+mod passage;
 mod pool;
 mod progress;
 mod prometheus;

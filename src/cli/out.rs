@@ -1,15 +1,15 @@
 //! Writing: results to stdout, notes and errors to stderr. A broken pipe is not an error.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
 
-use crate::sys::files::open_regular;
-use crate::text::{Escaper, escape_printed, escape_text};
+use crate::model::OutputLimit;
+use crate::text::{escape_printed, escape_text};
 
 use super::failure::{Failure, code};
+use super::passage::Passage;
 
 /// Writes a result to stdout, whole and at once. Nothing in it can give a terminal an order.
 pub fn text(text: &str) -> anyhow::Result<u8> {
@@ -27,41 +27,25 @@ pub fn line(line: &str) -> anyhow::Result<u8> {
     text(&format!("{line}\n"))
 }
 
-/// Copies the file at `path` to stdout, byte by byte; nothing when there is no such file.
-pub fn file_to_stdout(path: &Path) -> anyhow::Result<u8> {
-    written(copy(path, &mut io::stdout().lock()))
+/// Passes the output at `path`, of which no more than `limit` is kept, on to stdout; nothing when there
+/// is no such file.
+pub fn file_to_stdout(path: &Path, limit: Option<OutputLimit>) -> anyhow::Result<u8> {
+    written(copy(path, limit, &mut io::stdout().lock()))
 }
 
-/// Copies the file at `path` to stderr, byte by byte; nothing when there is no such file.
-pub fn file_to_stderr(path: &Path) -> anyhow::Result<u8> {
-    written(copy(path, &mut io::stderr().lock()))
+/// [`file_to_stdout`], to stderr.
+pub fn file_to_stderr(path: &Path, limit: Option<OutputLimit>) -> anyhow::Result<u8> {
+    written(copy(path, limit, &mut io::stderr().lock()))
 }
 
-fn copy(path: &Path, to: &mut (impl Write + IsTerminal)) -> io::Result<()> {
-    let mut file = match open_regular(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    if to.is_terminal() {
-        let mut escaper = Escaper::default();
-        escaped(&mut file, &mut escaper, to)?;
-        to.write_all(&escaper.finish())?;
-    } else {
-        io::copy(&mut file, to)?;
-    }
-    to.flush()
-}
-
-/// Copies what `from` still has to a terminal. What `escaper` keeps is the beginning of a character.
-pub fn escaped(from: &mut File, escaper: &mut Escaper, to: &mut impl Write) -> io::Result<()> {
-    let mut piece = vec![0; 64 * 1024];
-    loop {
-        match from.read(&mut piece) {
-            Ok(0) => return Ok(()),
-            Ok(length) => to.write_all(&escaper.feed(&piece[..length]))?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+fn copy(
+    path: &Path,
+    limit: Option<OutputLimit>,
+    to: &mut (impl Write + IsTerminal),
+) -> io::Result<()> {
+    match Passage::open(path, limit) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other?.finish(to),
     }
 }
 

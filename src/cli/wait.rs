@@ -81,7 +81,8 @@ fn all(client: &Client, args: &WaitArgs, manner: Manner) -> anyhow::Result<u8> {
 pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let mut store = client.holding(id)?;
     // What is read when it has ended is prepared while it runs.
-    moment(&store, id)?;
+    let (record, ..) = moment(&store, id)?;
+    let limit = record.run.policy.max_output;
     let mut waiting = Waiting::new(client, [id], manner.timeout, manner.start)?;
     let progress = Progress::new(manner.quiet || manner.stream);
     let both = [
@@ -90,7 +91,7 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     ];
     let mut tail = manner
         .stream
-        .then(|| Tail::new(&client.folder, id, 1, &both));
+        .then(|| Tail::new(&client.folder, (id, limit), 1, &both));
     let tick = (manner.stream || progress.is_shown()).then_some(TICK);
     loop {
         progress.draw(&store, id);
@@ -153,8 +154,10 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
     }
     let number = last.map_or(AttemptNumber(0), |last| last.number);
     if !manner.json && !manner.stream {
-        out::file_to_stdout(&client.folder.output(id, number, Stream::Stdout))?;
-        out::file_to_stderr(&client.folder.output(id, number, Stream::Stderr))?;
+        let limit = record.run.policy.max_output;
+        let output = |stream| client.folder.output(id, number, stream);
+        out::file_to_stdout(&output(Stream::Stdout), limit)?;
+        out::file_to_stderr(&output(Stream::Stderr), limit)?;
     }
     let outcome = last.and_then(|last| last.outcome.as_ref());
     let State::Failed { reason } = record.run.state else {

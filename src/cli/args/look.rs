@@ -83,7 +83,8 @@ pub struct EventsArgs {
 /// Print what a run's command wrote
 ///
 /// Its stdout goes to stdout and its stderr to stderr, byte by byte; on a terminal control
-/// characters are escaped. Without --attempt it is the last attempt's.
+/// characters are escaped. Without --attempt it is the last attempt's. What --max-output has left
+/// out is told of by a line in its place, `[retrier: N bytes left out]`.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "retrier logs [OPTIONS] ID\n       retrier logs [OPTIONS] --key TEXT",

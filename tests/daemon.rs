@@ -1,6 +1,7 @@
 //! The daemon as its users meet it: one at a time, told how long to stay and how much to do, and stopped.
 
 mod log;
+mod log_file;
 mod stopping;
 
 use std::fs;

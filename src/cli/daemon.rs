@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use crate::clock;
 use crate::daemon::holder::{self, Holder};
 use crate::daemon::launch::{self, READY, Started};
+use crate::daemon::log_file;
 use crate::daemon::serve::{Config, ServeError, serve};
 use crate::store;
 use crate::sys::files::set_umask;
@@ -57,6 +58,7 @@ pub fn daemon(client: &Client, args: &DaemonArgs) -> anyhow::Result<u8> {
     let detached = args.detached;
     let served = serve(&client.folder, config, || {
         if detached {
+            log_file::keep_short(&client.folder);
             say_ready();
         }
     });

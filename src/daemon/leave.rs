@@ -6,6 +6,7 @@ use crate::store::Pass;
 use crate::sys::failpoint;
 
 use super::cycle::{Daemon, LISTENER, Mode, token};
+use super::log_file;
 use super::serve::ServeError;
 
 impl Daemon {
@@ -55,6 +56,7 @@ impl Daemon {
         let system = |error| ServeError::System("leaving", error);
         failpoint::reach("retiring").map_err(system)?;
         self.doorbell.hang_up(&self.folder).map_err(system)?;
+        log_file::leave_alone();
         self.lock.release().map_err(system)?;
         // From here on another daemon may serve, so whatever fails, this one leaves; it has written
         // nothing that could be lost.

@@ -1,7 +1,7 @@
 //! The daemon's log: one line an event on stderr.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 
 use serde_json::Value;
 use tracing::Level;
@@ -12,13 +12,15 @@ use crate::sys::terminal::takes_colour;
 use crate::text::escape_printed;
 use crate::{clock, json};
 
+use super::log_file::Lines;
+
 /// The variable that names the least level that is logged.
 pub const LEVEL: &str = "RETRIER_LOG_LEVEL";
 
 /// Writes `object` as a line of its own, whatever the level: it begins with `{`, as no event does.
 pub fn object(object: &Value) {
     // A log that cannot be written is no reason to end, as for events.
-    let _ = io::stderr().write_all(format!("{object}\n").as_bytes());
+    let _ = Lines.write_all(format!("{object}\n").as_bytes());
 }
 
 /// Stderr, with each event on one line of its own: what a command wrote into its decision, and is
@@ -29,12 +31,12 @@ impl Write for OneLine {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = escape_printed(text.trim_end_matches('\n')).replace('\n', "\\n");
-        io::stderr().write_all(format!("{line}\n").as_bytes())?;
+        Lines.write_all(format!("{line}\n").as_bytes())?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Lines.flush()
     }
 }
 

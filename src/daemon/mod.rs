@@ -15,6 +15,7 @@ mod leave;
 mod limit;
 mod listen;
 pub mod log;
+pub mod log_file;
 mod order;
 mod pass;
 mod pause;

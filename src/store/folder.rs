@@ -108,6 +108,11 @@ impl Folder {
             .join(format!("before-layout-{layout}{count}.db"))
     }
 
+    /// The one before it, which became too long.
+    pub fn old_daemon_log(&self) -> PathBuf {
+        self.folder.join("daemon.log.1")
+    }
+
     /// The folder of what attempts wrote.
     pub fn logs(&self) -> PathBuf {
         self.folder.join("logs")

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, setsid};
 use rustix::process::{WaitOptions, wait};
 
+use super::files::{FileIdentity, identity_of};
 use super::identity::{self, ProcessStat};
 
 /// How a child ended.
@@ -215,6 +216,17 @@ pub fn replace_stdio() -> io::Result<()> {
     nix::unistd::dup2_stdin(&null)?;
     nix::unistd::dup2_stdout(&null)?;
     Ok(())
+}
+
+/// Which file stderr is, and how long. Errors: see fstat(2).
+pub fn stderr_file() -> io::Result<(FileIdentity, u64)> {
+    let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    Ok((identity_of(&file)?, file.metadata()?.len()))
+}
+
+/// Makes `file` the stderr of this process, in one step. Errors: see dup2(2).
+pub fn replace_stderr(file: &File) -> io::Result<()> {
+    Ok(nix::unistd::dup2_stderr(file)?)
 }
 
 /// Takes over a descriptor that the parent has passed by its number.

@@ -151,7 +151,8 @@ fn holes_of_the_commands_own_are_zeros_and_what_it_cuts_off_is_not_made_up() {
 #[test]
 fn a_filesystem_that_cannot_give_anything_back_is_told_of_once_and_nothing_fails() {
     let home = Home::new();
-    let crash = "output_probe:1:err=EOPNOTSUPP,shim_cutting:1:err=EOPNOTSUPP";
+    let crash =
+        "output_probe:1:err=EOPNOTSUPP,output_probe:2:err=EOPNOTSUPP,shim_cutting:1:err=EOPNOTSUPP";
     let daemon = home.daemon_with(&[], &[("RETRIER_CRASH", crash)]);
     let gate = Gate::new(&home, "gate");
     let id = run_bounded(

@@ -82,31 +82,69 @@ fn a_follower_who_keeps_up_misses_nothing() {
     assert_eq!(parts(&late.stdout).1.len(), 1);
 }
 
-/// It ends, although the command does not.
-#[test]
-fn logs_of_a_command_that_writes_faster_than_anybody_reads_come_to_an_end() {
-    let home = Home::new();
-    let _daemon = home.daemon();
-    let gate = Gate::new(&home, "gate");
-    let drip = format!(
-        "until [ -e {0} ]; do yes | head -c 3000000; sleep 0.05; done",
-        home.path("gate").display()
-    );
-    for limit in [&["--max-output", "1M"][..], &[]] {
-        let id = home.run(limit.iter().chain(&["--shell", &drip]));
-        wait_until("it floods", LONG, || {
-            extent(&stdout(&home, id)).0 > 10_000_000
-        });
-        let shown = home
-            .retrier(["logs", &id.to_string()])
-            .limit(LONG)
-            .output()
-            .ok();
-        assert!(!shown.stdout.contains(&0));
-        assert_eq!(parts(&shown.stdout).1.is_empty(), limit.is_empty());
-        home.retrier(["cancel", &id.to_string()]).output().ok();
+/// Gives what `logs` prints to somebody who reads `first` bytes and then, whenever it has blocked, lets the next gate
+/// open and the output grow.
+fn read_between(home: &Home, id: i64, first: usize, grow: &mut dyn FnMut(usize)) -> Vec<u8> {
+    let mut reader = home.command();
+    let mut reader = reader
+        .args(["logs", "--stdout", &id.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary under test can be started");
+    let mut pipe = reader.stdout.take().expect("stdout is piped");
+    let mut shown = Vec::new();
+    for (n, count) in [first, LIMIT as usize / 2].into_iter().enumerate() {
+        let mut some = vec![0; count];
+        pipe.read_exact(&mut some).expect("there is as much");
+        shown.extend(some);
+        grow(n);
     }
-    gate.open();
+    pipe.read_to_end(&mut shown).expect("it ends");
+    assert!(reader.wait().expect("it is a child").success());
+    shown
+}
+
+/// A command that goes on writing would keep them for ever.
+#[test]
+fn logs_print_what_there_was_when_they_began_or_the_tail_when_they_came_to_it() {
+    const PIECE: u64 = 5_000_000;
+    for limit in [LIMIT, 0] {
+        let home = Home::new();
+        let _daemon = home.daemon();
+        let gates = [0, 1].map(|n| Gate::new(&home, &format!("gate.{n}")));
+        let piece = format!("yes | head -c {PIECE}");
+        let [one, two] = gates.each_ref().map(Gate::line);
+        let line = format!("{piece}; {one}; {piece}; {two}; {piece}");
+        let limit_text = limit.to_string();
+        let id = home.run(["--max-output", &limit_text, "--shell", &line]);
+        let await_length = |length| {
+            wait_until("it has grown", LONG, || {
+                let (found, taken) = extent(&stdout(&home, id));
+                found == length && (limit == 0 || taken <= limit)
+            });
+        };
+        await_length(PIECE);
+        let shown = read_between(&home, id, 100_000, &mut |n| {
+            gates[n].open();
+            await_length((n as u64 + 2) * PIECE);
+        });
+        assert!(!shown.contains(&0));
+        let (parts, counts) = parts(&shown);
+        let kept = parts.iter().map(Vec::len).sum::<usize>() as u64;
+        if limit == 0 {
+            assert_eq!((kept, counts.len()), (PIECE, 0));
+            continue;
+        }
+        // The head, a part of the tail of two pieces, and nothing of the third.
+        assert_eq!((counts.len(), parts[0].len()), (2, LIMIT as usize / 2));
+        assert!(!parts[1].is_empty() && parts[2].is_empty());
+        let tail_of_three = 3 * PIECE - LIMIT / 2;
+        let all = kept + counts.iter().sum::<u64>();
+        assert!(
+            (tail_of_three..tail_of_three + 8192).contains(&all),
+            "{all}"
+        );
+    }
 }
 
 #[test]

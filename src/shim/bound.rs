@@ -1,4 +1,4 @@
-//! Keeping what an attempt writes within its limit, while it runs and at its end.
+//! Keeping what an attempt writes within its limit, while it runs and once its ending is recorded.
 //!
 //! Nobody stands between a command and its files: what is too much of them is given back to the disk
 //! afterwards, out of the middle, so the command is never blocked and knows nothing of it. Which bytes

@@ -162,12 +162,14 @@ impl Shim {
             Stage::Ended(ending) => Some(ending.leftover),
             _ => None,
         };
-        self.tell(order, ending, true)?;
-        failpoint::reach("shim_reported")?;
         if let Some(bound) = self.bound.take() {
-            // Readers go by the same rule, before and after this.
+            // If this process dies meanwhile its outcome is safe, and its daemon cuts. If it cannot be
+            // recorded now, telling it is still to come.
+            let _ = self.tell(order, ending.clone(), false);
             bound.finish();
         }
+        self.tell(order, ending, true)?;
+        failpoint::reach("shim_reported")?;
         if leftover == Some(false) {
             // Nobody can write to them any more, and no other attempt ever has their names. Its
             // daemon settles it meanwhile: an empty file says the same as none.

@@ -19,7 +19,7 @@ use crate::support::{Home, assert_generated, gauge_faults, wait_until};
 
 /// Every layout that there was, and the newest, as programs of their time have left them; what the runs that had not
 /// ended print once they go on, and the one that stays where it is.
-const LAYOUTS: [(&str, &[(i64, &str)]); 4] = [
+const LAYOUTS: [(&str, &[(i64, &str)]); 5] = [
     (
         include_str!("fixtures/layout-1.sql"),
         &[(7, "again"), (10, "some input")],
@@ -30,6 +30,7 @@ const LAYOUTS: [(&str, &[(i64, &str)]); 4] = [
     ),
     (include_str!("fixtures/layout-3.sql"), IN_POOLS),
     (include_str!("fixtures/layout-4.sql"), IN_POOLS),
+    (include_str!("fixtures/layout-5.sql"), IN_POOLS),
 ];
 
 const IN_POOLS: &[(i64, &str)] = &[

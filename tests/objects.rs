@@ -151,6 +151,11 @@ fn the_manual_tells_of_every_field_that_is_printed_and_of_no_other() {
     each("stats", &["stats", "--json"]);
     each("stats", &["stats", "--json", "--pool", "a"]);
     each("examination", &["doctor", "--json"]);
+    let copy = home.path("copy.db");
+    each(
+        "backup",
+        &["backup", "--json", copy.to_str().expect("a path of text")],
+    );
     std::fs::write(home.path("retrier.db.d/logs/0/rubbish"), "").expect("it can be written");
     each("examination", &["doctor", "--deep", "--json"]);
     for (name, file) in [("question", "question"), ("result", "result")] {

@@ -5,6 +5,7 @@ use anyhow::Context;
 use crate::clock;
 use crate::json;
 use crate::sys::spawn::path_bytes;
+use crate::text::escape_text;
 
 use super::args::BackupArgs;
 use super::client::Client;
@@ -28,7 +29,7 @@ pub fn backup(client: &Client, args: &BackupArgs) -> anyhow::Result<u8> {
     out::note_to_terminal(&format!(
         "copied {} runs to {}, {} bytes",
         copied.runs,
-        out::escape_text(&file.display().to_string()),
+        escape_text(&file.display().to_string()),
         copied.bytes
     ));
     Ok(code::DONE)

@@ -10,6 +10,7 @@ use crate::daemon::holder::{self, Holder};
 use crate::daemon::launch;
 use crate::model::RunId;
 use crate::store::{Access, Folder, Store, StoreError};
+use crate::text::escape_text;
 
 use super::failure::{Failure, code};
 use super::out;
@@ -70,7 +71,7 @@ impl Client {
     /// new one, if one did that knew the earlier one alone.
     fn opened(&self, store: Option<Store>) -> Option<Store> {
         if let Some(kept) = store.as_ref().and_then(Store::kept) {
-            let path = |path: &Path| out::escape_text(&path.display().to_string());
+            let path = |path: &Path| escape_text(&path.display().to_string());
             let (database, kept) = (path(self.folder.database()), path(kept));
             out::note(&format!(
                 "{database} has a new layout; as it was it is kept in {kept}, until you remove it"

@@ -49,7 +49,7 @@ pub fn doctor(client: &Client, args: &DoctorArgs) -> anyhow::Result<u8> {
     } else {
         let terminal = io::stdout().is_terminal();
         let lines = render::findings(&findings, Style::of_stdout(), terminal);
-        out::bytes(lines.as_bytes())?;
+        out::text(&lines)?;
         if findings.is_empty() {
             out::note_to_terminal(&all_well(client, census.as_ref()));
         }

@@ -142,6 +142,11 @@ const POLICY: Object = Object {
         ("jitter", "number", "--jitter"),
         ("delays_ms", "list", "--delays; left out without it"),
         ("timeout_ms", "number", "--timeout"),
+        (
+            "max_output",
+            "number",
+            "--max-output; null is no limit",
+        ),
         ("grace_ms", "number", "--grace"),
         ("deadline_ms", "number", "--deadline"),
         ("success_codes", "list", "--success-codes"),
@@ -305,5 +310,6 @@ pub const ALL: &[Object] = &[
     house::STATS,
     house::EXAMINATION,
     house::FINDING,
+    house::BACKUP,
     QUESTION,
 ];

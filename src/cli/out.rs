@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::model::OutputLimit;
-use crate::text::{escape_printed, escape_text};
+use crate::text::{Escaper, escape_printed, escape_text};
 
 use super::failure::{Failure, code};
 use super::passage::Passage;

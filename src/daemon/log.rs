@@ -1,7 +1,7 @@
 //! The daemon's log: one line an event on stderr.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 
 use serde_json::Value;
 use tracing::Level;

@@ -79,7 +79,6 @@ pub(super) fn migrate(
     folder: &Folder,
 ) -> Result<Option<PathBuf>, StoreError> {
     let path = folder.database();
-    let sqlite = |error| StoreError::from_sqlite(path, error);
     let io = |error| StoreError::from_io(path, error);
     let gate = files::open_private(&folder.path().join("migration")).map_err(io)?;
     let mut waited = Duration::ZERO;

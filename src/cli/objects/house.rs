@@ -107,3 +107,16 @@ pub(super) const FINDING: Object = Object {
         ("hint", "text", "what to do about it"),
     ],
 };
+
+pub(super) const BACKUP: Object = Object {
+    name: "backup",
+    place: "backup --json",
+    fields: &[
+        ("version", "number", "1"),
+        ("file", "text", "the copy"),
+        ("began_at", "time", "it holds all that was stored before"),
+        ("runs", "number", "how many runs it has"),
+        ("bytes", "number", "its length"),
+        ("layout", "number", "its layout"),
+    ],
+};

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::cli::out::escape_text;
 use crate::model::{Finding, Level};
+use crate::text::escape_text;
 
 use super::Style;
 

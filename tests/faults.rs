@@ -16,7 +16,7 @@
 //! | a reused pid, another boot, another pid namespace | `identity` |
 //! | a clock that is set | `clocks` |
 //! | a full disk; no descriptors, no processes | `full_disk`, `limits` |
-//! | a database that must not be used, or is taken away | `bad_database`, `hostile_schema`, `flipped_bits`, `replaced` |
+//! | a database that must not be used, or is taken away | `bad_database`, `hostile_schema`, `planted`, `flipped_bits`, `replaced` |
 //! | an index of the log that is old, or half made | `index` |
 //!
 //! A test with `catches` in its name puts in the bug that the others beside it are there for (`RETRIER_BUG`), and shows
@@ -42,6 +42,7 @@ mod life;
 mod limits;
 mod load;
 mod other_writers;
+mod planted;
 mod power;
 mod remains;
 mod replaced;

@@ -46,3 +46,39 @@ pub fn filled(template: &[Vec<u8>], line: &[u8]) -> Vec<Vec<u8>> {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn words_that_were_quoted_are_split_again(
+            words in prop::collection::vec(prop::collection::vec(1..=255u8, 0..12), 0..5),
+            bytes: Vec<u8>,
+        ) {
+            let _ = split(&bytes);
+            let quoted: Vec<_> = words
+                .iter()
+                .map(|word| shlex::bytes::try_quote(word).expect("there is no NUL"))
+                .collect();
+            prop_assert_eq!(split(&quoted.join(&b' ')).expect("it was quoted"), words);
+        }
+
+        #[test]
+        fn a_line_is_put_in_as_it_is(
+            template in prop::collection::vec("[a{}]{0,6}", 1..4),
+            line: Vec<u8>,
+        ) {
+            let template: Vec<Vec<u8>> = template.into_iter().map(String::into_bytes).collect();
+            let places = |word: &Vec<u8>| String::from_utf8_lossy(word).matches("{}").count();
+            let count: usize = template.iter().map(places).sum();
+            let words = filled(&template, &line);
+            prop_assert_eq!(words.len(), template.len() + usize::from(count == 0));
+            let length = |words: &[Vec<u8>]| words.iter().map(Vec::len).sum::<usize>();
+            let added = count.max(1) * line.len();
+            prop_assert_eq!(length(&words), length(&template) - 2 * count + added);
+        }
+    }
+}

@@ -213,6 +213,7 @@ fn retry_after(line: &str) -> Option<When> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn tail_of(text: &str) -> Option<When> {
         let folder = tempfile::tempdir().unwrap();
@@ -281,5 +282,26 @@ mod tests {
         assert_eq!(tail_of(&format!("\n{header}{rest}")), one);
         assert_eq!(tail_of(&format!("X-{header}{rest}")), None);
         assert_eq!(tail_of(&format!("{header}{rest}x")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_says_is_a_wait_that_is_not_negative_or_nothing(
+            value in prop_oneof![
+                any::<String>(),
+                "-?[0-9]{0,30}(\\.[0-9]{0,3})?",
+                "[A-Z][a-z]{2,8}, [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,6} [0-9]{1,3}:[0-9]{2}:[0-9]{2}( GMT)?",
+            ],
+            bytes: Vec<u8>,
+        ) {
+            match retry_after(&format!("Retry-After: {value}")) {
+                Some(When::After(delay)) => prop_assert!(delay >= 0),
+                Some(When::At(at)) => prop_assert!(at >= Timestamp::from_millis(0)),
+                None => {}
+            }
+            let bytes = [b"HTTP/1.1 429\nRetry-After: ", value.as_bytes(), b"\r\n", &bytes].concat();
+            let start = bytes.len() / 3;
+            let _ = Tail { bytes, start }.retry_after();
+        }
     }
 }

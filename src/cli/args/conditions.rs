@@ -70,6 +70,7 @@ fn exit_code(text: &str) -> Result<u8, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn exit(from: u8, to: u8) -> Condition {
         Condition::Exit { from, to }
@@ -123,6 +124,27 @@ mod tests {
         for word in ["timeout", "spawn", "lost"] {
             let error = successes(&format!("0,{word}")).unwrap_err();
             assert!(error.starts_with(word), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_is_a_list_of_what_can_happen(
+            text in prop_oneof![
+                any::<String>(),
+                "((-?[0-9]{1,4}(-[0-9]{0,4})?|SIG[A-Z]{0,5}|RTM(IN|AX)[+-][0-9]{0,11}|timeout|spawn|lost| ),?){0,6}",
+            ],
+        ) {
+            match conditions(&text) {
+                Ok(Conditions(list)) => for one in list {
+                    match one {
+                        Condition::Exit { from, to } => prop_assert!(from <= to),
+                        Condition::Signal(number) => prop_assert!((1..=64).contains(&number)),
+                        Condition::Timeout | Condition::Spawn | Condition::Lost => {}
+                    }
+                },
+                Err(why) => prop_assert!(!why.is_empty()),
+            }
         }
     }
 }

@@ -143,7 +143,8 @@ fn one_that_reads_nothing_of_a_long_question_is_heard() {
     let home = Home::new();
     let _daemon = home.daemon();
     let long = "x".repeat(100_000);
-    let rest = ["--shell", "exit 7", "--name", &long];
+    let line = format!("exit 7 # {long}");
+    let rest = ["--shell", &line];
     let id = submit(&home, "exec <&-; echo '{\"retry\":false}'", &rest);
     assert_eq!(home.wait(id), 7);
     assert_eq!(complaints(&home, id), [""; 0]);

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
 use crate::crash::tools::LONG;
+use crate::migration::kept::damage;
 use crate::support::{Call, Home, Need, Running, assert_gauges, skip, wait_until};
 
 /// A call of `backup` that copies the database of `home` to `file`.
@@ -228,6 +229,21 @@ fn a_full_disk_is_told_and_nothing_is_left_on_it() {
     disk.free();
     backup(&home, disk.path("copy.db")).output().ok();
     assert_eq!(ids(&disk.path("copy.db")), [1]);
+}
+
+/// Or the last whole copy would go, when it is needed.
+#[test]
+fn a_damaged_database_is_not_copied_and_an_older_copy_stays() {
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    let file = home.path("copy.db");
+    backup(&home, &file).output().ok();
+    damage(&home);
+    let said = backup(&home, &file).arg("--force").output().exits(1);
+    let said = said.error_text();
+    assert!(said.contains("retrier.db is damaged"), "{said}");
+    assert_eq!(ids(&file), [1]);
+    assert!(!home.path(".copy.db.retrier-copy").exists());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Databases of earlier layouts: whoever opens one first keeps a copy and brings it up to date, nothing of it is lost,
 //! and its runs go on.
 
-mod kept;
+pub mod kept;
 mod killed;
 mod side_by_side;
 

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{NEWEST, beside, content, lay, layout, listed};
+use rusqlite::Connection;
+
+use super::{NEWEST, beside, content, lay, layout, listed, number};
 use crate::support::{Home, Need, skip};
 
 #[test]
@@ -120,18 +122,30 @@ fn without_room_for_the_copy_an_earlier_layout_stays_as_it_is() {
     assert_eq!(layout(home.db()), NEWEST);
 }
 
+/// Spoils the histories, which no change of the layout looks into; gives what the file holds then.
+pub fn damage(home: &Home) -> Vec<u8> {
+    let database = Connection::open(home.db()).expect("it is a database");
+    let whole = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let busy = database.query_row(whole, [], |row| row.get::<_, i64>(0));
+    assert_eq!(busy.expect("nobody is in the way"), 0);
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'event'";
+    let (root, size) = (
+        number(&database, root),
+        number(&database, "PRAGMA page_size"),
+    );
+    drop(database);
+    let mut bytes = fs::read(home.db()).expect("it is there");
+    let start = ((root - 1) * size) as usize;
+    bytes[start..start + 64].fill(0x5a);
+    fs::write(home.db(), &bytes).expect("there is room");
+    bytes
+}
+
 #[test]
 fn a_damaged_earlier_layout_is_refused_before_anything_is_changed() {
     let home = Home::new();
     lay(&home, 3);
-    let bytes = fs::read(home.db()).expect("it is there");
-    let mut damaged = bytes.clone();
-    // Every page but the first two: some of them are looked into by the check alone.
-    let page = 4096;
-    for start in (page * 20..damaged.len()).step_by(page) {
-        damaged[start..start + 64].fill(0x5a);
-    }
-    fs::write(home.db(), &damaged).expect("there is room");
+    let damaged = damage(&home);
     let refused = home.retrier(["list"]).output().exits(1);
     let said = refused.error_text();
     assert!(said.contains("is damaged"), "{said}");

@@ -1,5 +1,7 @@
 //! How often a run is retried, and how long it waits before each retry.
 
+mod edges;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;

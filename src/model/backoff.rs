@@ -63,7 +63,8 @@ impl Backoff {
         let (low, high) = self.bounds_ms(n);
         let drawn = self.nominal_ms(n) * (1.0 - self.jitter + 2.0 * self.jitter * uniform(seed, n));
         let ms = drawn.round().clamp(low, high);
-        Duration::from_millis(ms as u64)
+        // Beyond 2^53 ms the bounds are rounded themselves.
+        Duration::from_millis(ms as u64).min(self.max)
     }
 
     /// The delay before retry `n` without jitter, in milliseconds, at most `max`.

@@ -6,6 +6,8 @@ mod points;
 mod stop;
 pub mod tools;
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 
 use crate::support::{Home, Journal, Need, Process, skip, wait_until};
@@ -90,6 +92,31 @@ fn an_attempt_runs_on_through_three_kills_of_its_daemon_and_its_outcome_counts()
     assert_eq!(document["attempts"][0]["pid"], journal.starts(id)[0].pid);
     assert_eq!(journal.starts(id).len(), 1);
     assert_nothing_ran_twice(&home, &journal, id);
+}
+
+/// Of a command that runs for hours, nobody knew the pid until its end.
+#[test]
+fn what_a_daemon_was_told_and_has_not_written_down_the_next_one_knows() {
+    let home = Home::new();
+    let gate = Gate::new(&home, "gate");
+    let dying = [("RETRIER_CRASH", "report_received:1:kill")];
+    let mut daemon = home.daemon_with(&[], &dying);
+    let pid = home.path("pid");
+    let line = format!("echo $$ >'{}'; {}", pid.display(), gate.line());
+    let id = home.run(["--no-daemon-start", "--shell", &line]);
+    assert_eq!(
+        daemon.wait(LONG),
+        137,
+        "killed when the command had started"
+    );
+    assert!(home.status(id)["attempts"][0]["pid"].is_null());
+    let _daemon = home.daemon();
+    wait_until("the next one knows the pid", LONG, || {
+        let told = home.status(id)["attempts"][0]["pid"].to_string();
+        fs::read_to_string(&pid).is_ok_and(|pid| pid.trim() == told)
+    });
+    gate.open();
+    assert_eq!(home.wait(id), 0);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::model::{Outcome, RunId};
 use crate::shim::bound::cut_left;
-use crate::shim::handle::{Evidence, Press, evidence, is_locked, press_leftover};
+use crate::shim::handle::{
+    Evidence, Press, evidence, is_locked, press_leftover, running,
+};
 use crate::shim::record::Ending;
 use crate::shim::testimony::{Sources, gather};
 use crate::store::{OpenAttempt, StoreError, Stream};
@@ -98,9 +100,19 @@ impl Daemon {
     }
 
     fn watch(&mut self, open: OpenAttempt, pidfd: Option<OwnedFd>) {
-        tracing::info!("run {} goes on, attempt {}", open.run, open.attempt);
+        let (run, attempt) = (open.run, open.attempt);
+        tracing::info!("run {run} goes on, attempt {attempt}");
         if self.strangers.contains(&open.file) {
             tracing::warn!("its shim belongs to another database, and is only waited for");
+        }
+        // The daemon before may have died between hearing of it and writing it down.
+        let started = running(&self.folder.shims().join(&open.file), run, attempt);
+        if let Some((pid, started_at)) = started {
+            let what = What::Started { pid, started_at };
+            self.find(Finding {
+                key: Key { run, attempt },
+                what,
+            });
         }
         let number = self.next_watched;
         if let Some(pidfd) = &pidfd

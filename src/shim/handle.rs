@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::model::policy::Witness;
-use crate::model::{AttemptNumber, RunId};
+use crate::model::{AttemptNumber, RunId, Timestamp};
 use crate::sys::files::{append_private, create_private, open_regular, remove_if_there, reserve};
 use crate::sys::identity::{ProcessIdentity, World, open_child, signal};
 use crate::sys::leftover::{Traces, left_of};
@@ -177,6 +177,24 @@ pub fn evidence(
         Some(Stage::NotStarted { .. }) | None if same_boot => Evidence::NeverStarted,
         Some(Stage::NotStarted { .. }) | None => Evidence::Lost,
     })
+}
+
+/// The command of attempt `attempt` of `run`, and when it was started, as a shim that lives has it in its
+/// file; `None` while it is not running, or when the file cannot be read.
+pub fn running(path: &Path, run: RunId, attempt: AttemptNumber) -> Option<(i32, Timestamp)> {
+    let file = File::open(path).ok()?;
+    match record::read(&file).ok()? {
+        Written::Record(record) if (record.run, record.attempt) == (run, attempt) => {
+            match record.stage {
+                Stage::Running { pid, started_at } => Some((pid, started_at)),
+                Stage::Starting
+                | Stage::Deciding(_)
+                | Stage::Ended(_)
+                | Stage::NotStarted { .. } => None,
+            }
+        }
+        Written::Record(_) | Written::Nothing | Written::Unreadable => None,
+    }
 }
 
 /// Is the shim of this file, or a process that inherited its lock, alive? `false` when the file

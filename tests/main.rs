@@ -48,6 +48,7 @@ mod precedence;
 mod rates;
 mod retry;
 mod secrets;
+mod simulator;
 mod slots;
 mod stats;
 mod store;

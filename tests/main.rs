@@ -46,6 +46,7 @@ mod policies;
 mod pools;
 mod precedence;
 mod rates;
+mod reference;
 mod retry;
 mod secrets;
 mod simulator;

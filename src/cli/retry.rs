@@ -122,10 +122,13 @@ fn one(
 
 /// Writes the retry of run `id` into `pass`, if it can be retried.
 fn ask(pass: &Pass<'_>, id: RunId, at: Timestamp, delay: Duration) -> Result<Answer, StoreError> {
-    let (run, transition) = match judge(pass.read(), id, at, delay)? {
+    let (run, mut transition) = match judge(pass.read(), id, at, delay)? {
         Ok(judged) => judged,
         Err(answer) => return Ok(answer),
     };
+    if failpoint::has_bug("retry_keeps_failures") {
+        transition.failures = run.failures;
+    }
     if !pass.apply(id, &run, &transition, at, Facts::None)? {
         return Ok(Answer::Refused(refused(id, &run, Refusal::Stale, at)));
     }

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::{Row, params};
 
 use crate::model::{RunId, Timestamp};
+use crate::sys::failpoint;
 
 use super::error::StoreError;
 use super::pass::Pass;
@@ -194,7 +195,11 @@ impl Pass<'_> {
             .rows(OPEN_LOCKS, [limit as i64], |row| row.get(0))?;
         for lock in &locks {
             if self.free_lock(lock)? {
-                let mut heir = self.heir(NEAR_HEIR, lock)?;
+                let mut heir = if failpoint::has_bug("hands_locks_to_the_last") {
+                    self.heir(&NEAR_HEIR.replace("min(", "max("), lock)?
+                } else {
+                    self.heir(NEAR_HEIR, lock)?
+                };
                 if heir.is_none() {
                     heir = self.heir(HEIR, lock)?;
                 }

@@ -142,11 +142,7 @@ const POLICY: Object = Object {
         ("jitter", "number", "--jitter"),
         ("delays_ms", "list", "--delays; left out without it"),
         ("timeout_ms", "number", "--timeout"),
-        (
-            "max_output",
-            "number",
-            "--max-output; null is no limit",
-        ),
+        ("max_output", "number", "--max-output; null is no limit"),
         ("grace_ms", "number", "--grace"),
         ("deadline_ms", "number", "--deadline"),
         ("success_codes", "list", "--success-codes"),

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::model::{Outcome, RunId};
 use crate::shim::bound::cut_left;
-use crate::shim::handle::{
-    Evidence, Press, evidence, is_locked, press_leftover, running,
-};
+use crate::shim::handle::{Evidence, Press, evidence, is_locked, press_leftover, running};
 use crate::shim::record::Ending;
 use crate::shim::testimony::{Sources, gather};
 use crate::store::{OpenAttempt, StoreError, Stream};

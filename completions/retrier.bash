@@ -206,8 +206,7 @@ _retrier() {
 
     case "${cmd}" in
         retrier)
-            opts="-h -V --db --help --version run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help"
-            opts="-h -V --db --help --version run wait status explain list events logs stats retry cancel cleanup backup pool daemon completions man help"
+            opts="-h -V --db --help --version run wait status explain list events logs stats retry cancel cleanup backup pool daemon doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -613,8 +612,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__help)
-            opts="run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help"
-            opts="run wait status explain list events logs stats retry cancel cleanup backup pool daemon completions man help"
+            opts="run wait status explain list events logs stats retry cancel cleanup backup pool daemon doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1248,8 +1246,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__pool__subcmd__set)
-            opts="-h --parallel --rate --burst --breaker --max-pending --no-defaults --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --db --help"
-            opts="-h --parallel --rate --burst --breaker --no-defaults --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --max-output --db --help"
+            opts="-h --parallel --rate --burst --breaker --max-pending --no-defaults --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --max-output --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1413,8 +1410,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__run)
-            opts="-w -q -h --shell --batch --template --cwd --env --no-env --env-only --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --delay --at --key --once --if-exists --pool --priority --lock --wait --stream --no-daemon-start --quiet --json --db --help"
-            opts="-w -q -h --shell --batch --template --cwd --env --no-env --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --max-output --delay --at --key --once --if-exists --pool --priority --lock --wait --stream --no-daemon-start --quiet --json --db --help"
+            opts="-w -q -h --shell --batch --template --cwd --env --no-env --env-only --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --max-output --delay --at --key --once --if-exists --pool --priority --lock --wait --stream --no-daemon-start --quiet --json --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

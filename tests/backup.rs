@@ -149,7 +149,7 @@ fn a_copy_is_private_from_its_first_byte_and_tells_nothing_on_stdout() {
     );
     assert_eq!(
         (&printed["runs"], &printed["layout"]),
-        (&json!(1), &json!(4))
+        (&json!(1), &json!(5))
     );
     let length = fs::metadata(home.path("c")).expect("it is there").len();
     assert_eq!(printed["bytes"], json!(length));

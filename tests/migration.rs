@@ -162,6 +162,11 @@ fn all_that_an_earlier_layout_holds_is_told_as_before() {
         assert_eq!(self::layout(home.db()), NEWEST);
         content(home.db());
         assert_counted(&home, layout);
+        let doctor = home.retrier(["doctor", "--deep", "--json"]).output().json();
+        let findings = doctor["findings"].as_array().expect("a list");
+        let unserved = |finding: &&Value| finding["check"] == "daemon";
+        let wrong: Vec<&Value> = findings.iter().filter(|one| !unserved(one)).collect();
+        assert!(wrong.is_empty(), "layout {layout}: {wrong:#?}");
     }
 }
 

@@ -47,7 +47,7 @@ fn a_daemon_that_meets_an_earlier_layout_logs_where_it_is_kept() {
     let mut daemon = home.daemon_with(&["--retention", "0"], &[]);
     let said = daemon.errors();
     assert!(said.contains("has a new layout"), "{said}");
-    assert!(said.contains("before-layout-4.db"), "{said}");
+    assert!(said.contains("before-layout-5.db"), "{said}");
     assert_eq!(daemon.stop(), 0);
 }
 
@@ -68,7 +68,7 @@ fn a_kept_copy_of_another_state_stays_beside_the_new_one() {
     let kept = beside(&home, "before");
     assert_eq!(kept.len(), 2, "{kept:?}");
     assert_eq!(fs::read(&first[0]).expect("it is there"), bytes);
-    let second = home.path("retrier.db.d/before-layout-4.2.db");
+    let second = home.path("retrier.db.d/before-layout-5.2.db");
     assert!(content(&second) == before);
 }
 
@@ -77,7 +77,7 @@ fn the_kept_copy_is_a_database_that_can_be_put_back() {
     let home = Home::new();
     lay(&home, 2);
     let golden = listed(&home);
-    let kept = fs::read(home.path("retrier.db.d/before-layout-4.db")).expect("it is there");
+    let kept = fs::read(home.path("retrier.db.d/before-layout-5.db")).expect("it is there");
     let back = Home::new();
     fs::write(back.db(), kept).expect("there is room");
     fs::set_permissions(back.db(), fs::Permissions::from_mode(0o600)).expect("it is ours");

@@ -26,11 +26,11 @@ fn the_daemon_of_the_earlier_version_makes_room_and_its_attempts_go_on() {
     let waiting = home.run(["--delay", "1h", "--", "true"]);
     wait_until_started(&journal, running, 1);
     let listed = next(&home, &["list"]).output().ok();
-    assert!(listed.error_text().contains("before-layout-5.db"));
+    assert!(listed.error_text().contains("before-layout-6.db"));
     assert_eq!(daemon.wait(LONG), 1);
     let said = daemon.errors();
     assert!(
-        said.contains("was written by a newer retrier (layout 5, this one knows 4)"),
+        said.contains("was written by a newer retrier (layout 6, this one knows 5)"),
         "{said}"
     );
     // Another one took its place, without anybody asking for it.
@@ -68,14 +68,14 @@ fn the_earlier_version_refuses_the_next_layout_and_changes_nothing() {
             .exits(code);
         let said = refused.error_text();
         assert!(
-            said.contains("was written by a newer retrier (layout 5, this one knows 4)"),
+            said.contains("was written by a newer retrier (layout 6, this one knows 5)"),
             "{said}"
         );
         assert!(said.contains("upgrade retrier"), "{said}");
     }
     assert!(content(home.db()) == before);
     // What was kept is what the earlier one can use.
-    let kept = &beside(&home, "before-layout-5")[0];
+    let kept = &beside(&home, "before-layout-6")[0];
     assert_eq!(layout(kept), NEWEST);
 }
 
@@ -127,7 +127,7 @@ fn what_the_earlier_version_stores_while_the_layout_changes_is_in_the_kept_copy_
             ),
             other => panic!("{other}: {meanwhile:?}"),
         }
-        let kept = content(&beside(&home, "before-layout-5")[0]);
+        let kept = content(&beside(&home, "before-layout-6")[0]);
         assert_eq!(kept["run"].len(), told.len(), "{point}");
         assert!(content(home.db())["run"].len() == told.len(), "{point}");
     }

@@ -1,5 +1,5 @@
--- What may be read by others: views that stay as they are, whatever becomes of the tables; and how many
--- unfinished runs a pool may have.
+-- What may be read by others: views that stay as they are, whatever becomes of the tables; how many
+-- unfinished runs a pool may have; and what had ended before it was counted.
 
 ALTER TABLE pool ADD COLUMN max_pending INTEGER CHECK (max_pending > 0);
 
@@ -38,3 +38,15 @@ CREATE VIEW events_v1 AS SELECT run_id, number,
     strftime('%Y-%m-%dT%H:%M:%fZ', due_at / 1000.0, 'unixepoch') AS due_at,
     why AS decided_by, wait_by, detail, hook_id
     FROM event;
+
+UPDATE gauge SET
+    succeeded = max(succeeded, (SELECT count(*) FROM run WHERE state = 'succeeded'
+        AND iif(gauge.pool = '', pool <> 'hooks', pool = gauge.pool))),
+    failed = max(failed, (SELECT count(*) FROM run WHERE state = 'failed'
+        AND iif(gauge.pool = '', pool <> 'hooks', pool = gauge.pool))),
+    canceled = max(canceled, (SELECT count(*) FROM run WHERE state = 'canceled'
+        AND iif(gauge.pool = '', pool <> 'hooks', pool = gauge.pool))),
+    executions = max(executions, (SELECT count(*) FROM attempt WHERE ended_at IS NOT NULL
+        AND iif(gauge.pool = '', pool <> 'hooks', pool = gauge.pool))),
+    failures = max(failures, (SELECT count(*) FROM attempt WHERE success = 0
+        AND iif(gauge.pool = '', pool <> 'hooks', pool = gauge.pool)));

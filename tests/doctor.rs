@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::{Call, FakeClock, Home, wait_until};
+use crate::support::{Call, FakeClock, Home, holds_within, wait_until};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -351,4 +351,43 @@ fn a_database_that_is_read_only_is_looked_at() {
         restore(&home.path(name), 0o400);
     }
     assert_eq!(found(&home), [""; 0]);
+}
+
+/// A canceled run whose attempt was claimed and never started is one that nothing is wrong with. `doctor` took the line
+/// of its history that says so for a word after the last.
+#[test]
+fn nothing_is_wrong_with_a_run_that_was_canceled_before_its_attempt_started() {
+    let mut seen = 0;
+    for nth in 1..=3 {
+        let home = Home::new();
+        let id = home.run(["--no-daemon-start", "--", "sleep", "600"]);
+        let daemon = home.retrier(["daemon"]);
+        let crash = format!("pass_committed:{nth}:kill");
+        let mut daemon = daemon.crash(&crash).spawn();
+        if !holds_within(Duration::from_secs(2), || !daemon.is_running()) {
+            continue;
+        }
+        // It starts a daemon, which ends what it finds.
+        let id = id.to_string();
+        home.retrier(["cancel", &id]).output().ok();
+        home.retrier(["daemon", "--until-idle"]).output().ok();
+        let events = home.retrier(["events", "--json", &id]).output().ok();
+        seen += events.text().matches("never_started").count();
+        assert_eq!(found(&home), [""; 0], "{}", events.text());
+    }
+    assert!(seen > 0, "every attempt has started");
+}
+
+/// Nobody would end what is left of it.
+#[test]
+fn the_attempt_of_a_canceled_run_that_no_daemon_settles_is_named_as_such() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let line = "trap '' TERM; while :; do sleep 0.1; done";
+    let id = home.run(["--grace", "10m", "--shell", line]);
+    wait_until("it runs", LONG, || home.state(id) == "running");
+    home.retrier(["cancel", &id.to_string()]).output().ok();
+    assert_eq!(daemon.stop(), 0);
+    let words = "error daemon: no daemon serves, and an attempt of a canceled run is not settled";
+    assert_eq!(found(&home), [words]);
 }

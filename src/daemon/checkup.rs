@@ -128,6 +128,7 @@ fn nobody(census: &Census) -> Vec<Finding> {
         return Vec::new();
     }
     let runs = match census.unfinished {
+        0 => "an attempt of a canceled run is not settled".to_owned(),
         1 => "1 run has not ended".to_owned(),
         many => format!("{many} runs have not ended"),
     };

@@ -138,7 +138,8 @@ const HISTORY_BEGINS: &str = "SELECT 'the history of run ' || run.id || ' begins
      coalesce(kind, 'nothing') FROM run LEFT JOIN event ON run_id = run.id AND number = 1 \
      WHERE kind IS NOT 'enqueued'";
 
-/// An ending is the last word, until somebody retries by hand; what is told after it is told of it.
+/// An ending is the last word, until somebody retries by hand; what is told after it is told of it: of a
+/// canceled run also that its attempt, which was claimed, never started.
 fn absorbed(endings: &str) -> String {
     format!(
         "SELECT 'run ' || run_id || ' had ended, and then: ' || kind FROM (SELECT run_id, kind, \
@@ -147,7 +148,7 @@ fn absorbed(endings: &str) -> String {
          WINDOW before AS (PARTITION BY run_id ORDER BY number \
          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) \
          WHERE ended > coalesce(reopened, 0) AND kind NOT IN ('retried', 'hook_enqueued', \
-         'attempt_closed', 'decision_ignored', 'deciding', 'decider_failed')"
+         'attempt_closed', 'never_started', 'decision_ignored', 'deciding', 'decider_failed')"
     )
 }
 

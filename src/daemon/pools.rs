@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::pool::{self, Gate, Hold};
 use crate::model::{PoolRecord, Room, Timestamp};
 use crate::store::{Head, Reader, StoreError};
+use crate::sys::failpoint;
 
 /// What is known of the pools.
 #[derive(Debug, Default)]
@@ -120,7 +121,10 @@ impl Pools {
         if record.gauge.ready == 0 {
             return Ok(());
         }
-        let occupied = record.gauge.occupied();
+        let occupied = match failpoint::has_bug("ignores_slots") {
+            true => 0,
+            false => record.gauge.occupied(),
+        };
         match record.pool.room(&record.gate, occupied, now) {
             Ok(room) => {
                 if let Some(head) = read.head(&pool, room.probe)? {

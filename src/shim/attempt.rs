@@ -234,6 +234,9 @@ impl<'a> Attempt<'a> {
             (Some(Cause::Deadline), _) => Outcome::Deadline,
             (Some(Cause::Canceled), _) => Outcome::Canceled,
             (Some(Cause::Interrupted), _) => Outcome::Interrupted,
+            (None, Some((Exit::Code(code), _))) if failpoint::has_bug("masks_exit_codes") => {
+                Outcome::Exit { code: code & 0x7f }
+            }
             (None, Some((Exit::Code(code), _))) => Outcome::Exit { code },
             (None, Some((Exit::Signal(signal, core), _))) => Outcome::Signal { signal, core },
             (None, None) => Outcome::Lost,
@@ -256,6 +259,9 @@ impl<'a> Attempt<'a> {
 /// What lives of the attempt. When the command has ended and was reaped the number of its group
 /// is free, and may be another group's by now: then they are signaled one by one.
 pub(super) fn left() -> Vec<process::Found> {
+    if failpoint::has_bug("ends_leaders_alone") {
+        return Vec::new();
+    }
     // What cannot be looked up now is looked up again in a moment.
     let left = process::descendants(std::process::id() as i32);
     left.unwrap_or_default().members

@@ -160,6 +160,9 @@ impl Store {
             return Ok(());
         }
         let synced = failpoint::reach("store_sync").and_then(|()| self.wal.sync_data());
+        if failpoint::has_bug("hides_failed_syncs") {
+            return Ok(());
+        }
         synced.map_err(|error| StoreError::Unknown {
             path: self.folder.database().to_owned(),
             cause: error.to_string(),
@@ -191,6 +194,11 @@ impl Store {
         &self,
         look: impl FnOnce(Reader<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        if failpoint::has_bug("keeps_reading") {
+            // It never ends.
+            let _ = self.connection.execute_batch("BEGIN");
+            return look(self.read());
+        }
         let begun = self.connection.unchecked_transaction();
         let path = self.folder.database();
         let _moment = begun.map_err(|error| StoreError::from_sqlite(path, error))?;

@@ -10,6 +10,7 @@ use crate::model::{
     AttemptChange, AttemptNumber, HookChange, Note, Policy, Reason, Run, RunId, RunResult, State,
     Testimony, Timestamp, Transition,
 };
+use crate::sys::failpoint;
 use crate::sys::identity::ProcessIdentity;
 
 use super::error::StoreError;
@@ -155,6 +156,9 @@ impl<'s> Pass<'s> {
         match (transition.hook, result) {
             (HookChange::Enqueue, Some(result)) => {
                 self.guard(hook::enqueue(self, id, &result, false, at))?;
+                if failpoint::has_bug("doubles_hooks") {
+                    self.guard(hook::enqueue(self, id, &result, false, at))?;
+                }
             }
             (HookChange::EnqueueHeld, Some(result)) => {
                 self.guard(hook::enqueue(self, id, &result, true, at))?;

@@ -288,9 +288,13 @@ pub(super) fn insert(
     let held = new.parent.as_ref().is_some_and(|parent| parent.open);
     let due = (!held).then_some(due);
     let deadline = spec.policy.deadline.map(|limit| new.now.plus(limit));
+    let lock = spec.lock.as_ref();
+    let lock = lock.filter(|_| !failpoint::has_bug("forgets_locks"));
+    let key = spec.key.as_ref();
+    let key = key.filter(|_| !failpoint::has_bug("forgets_keys"));
     let (stage, place) = match due {
         None => (None, Place::Held),
-        Some(due) if due <= new.now && spec.lock.is_none() => (Some("ready"), Place::Ready),
+        Some(due) if due <= new.now && lock.is_none() => (Some("ready"), Place::Ready),
         Some(_) => (Some("scheduled"), Place::Scheduled),
     };
     connection
@@ -316,15 +320,15 @@ pub(super) fn insert(
             new.parent.as_ref().map(|parent| parent.id.0),
             new.parent.as_ref().map(|parent| parent.result),
             deadline.map(Timestamp::millis),
-            spec.key.as_ref().map(|key| &key.text),
+            key.map(|key| &key.text),
             spec.priority,
             spec.pool,
-            spec.lock,
+            lock,
             stage,
         ])?;
     tally.add(&Standing {
         pool: spec.pool.clone(),
-        lock: spec.lock.clone(),
+        lock: lock.cloned(),
         place,
     });
     let id = RunId(connection.last_insert_rowid());

@@ -17,6 +17,8 @@ use nix::sys::signal::SigSet;
 
 use crate::model::spec::Variable;
 
+use super::failpoint;
+
 /// A command with everything that it is to be started with. Its folder and its umask are those of
 /// this process.
 pub struct Program<'a> {
@@ -41,9 +43,11 @@ pub struct Starter {
 impl Starter {
     /// Errors: none that this platform knows.
     pub fn new() -> io::Result<Self> {
-        let flags = libc::POSIX_SPAWN_SETPGROUP
-            | libc::POSIX_SPAWN_SETSIGDEF
-            | libc::POSIX_SPAWN_SETSIGMASK;
+        let signals = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+        let flags = match failpoint::has_bug("inherits_signals") {
+            true => libc::POSIX_SPAWN_SETPGROUP,
+            false => libc::POSIX_SPAWN_SETPGROUP | signals,
+        };
         let mut attributes = MaybeUninit::uninit();
         let at = attributes.as_mut_ptr();
         // SAFETY: `at` is valid for writes, the first call makes it a value that the others may

@@ -168,6 +168,26 @@ impl Home {
         String::from_utf8_lossy(&fs::read(self.beside("daemon.log")).unwrap_or_default()).into()
     }
 
+    /// What `retrier doctor --deep` finds wrong: what is stored contradicts itself, or something keeps runs from going
+    /// on. How it stands with the machine is not what a test of retrier is about.
+    #[track_caller]
+    pub fn doctor(&self) -> Vec<String> {
+        let output = self.retrier(["doctor", "--deep", "--json"]).output();
+        let said = || format!("doctor exits with {}: {}", output.code, output.error_text());
+        if ![0, 1].contains(&output.code) {
+            return vec![said()];
+        }
+        let document = output.json();
+        let Some(findings) = document["findings"].as_array() else {
+            return vec![said()];
+        };
+        let own = ["clock", "filesystem", "limits", "room"];
+        let is_own =
+            |finding: &&serde_json::Value| !own.iter().any(|check| finding["check"] == *check);
+        let found = findings.iter().filter(is_own);
+        found.map(|finding| format!("doctor: {finding}")).collect()
+    }
+
     /// Asserts that all of them are gone, or leave by themselves within some seconds.
     #[track_caller]
     pub fn assert_no_process_left(&self) {
@@ -205,6 +225,18 @@ impl Home {
         let mut folder = self.db.clone().into_os_string();
         folder.push(".d");
         PathBuf::from(folder).join(name)
+    }
+
+    /// The disk that was mounted first.
+    #[track_caller]
+    pub fn disk(&self) -> Arc<Disk> {
+        let disks = self.disks.lock().expect("nobody panics while holding it");
+        Arc::clone(disks.first().expect("one was mounted"))
+    }
+
+    /// Ends a process with SIGKILL, if its pid still is one of this home.
+    pub fn end(&self, process: &Process) {
+        process.end(self.folder.path(), &self.db);
     }
 
     /// Ends every process: daemons first, because they would start others. Whether all are gone.

@@ -27,6 +27,7 @@ mod http;
 mod journal;
 pub mod needs;
 mod processes;
+pub mod proof;
 mod seed;
 mod steps;
 mod store;

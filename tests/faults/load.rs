@@ -19,6 +19,8 @@ pub use checker::violations;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     Run,
+    /// With a key: it may be told a run that is there already.
+    RunWithKey,
     RunAndWait,
     Wait,
     /// `status --json` or `list --json`.
@@ -26,6 +28,8 @@ pub enum Op {
     Logs,
     Cancel,
     Cleanup,
+    /// By hand.
+    Retry,
 }
 
 /// What a client knows after its call.
@@ -57,18 +61,20 @@ pub struct Record {
 impl Record {
     /// Whether it was to store a run.
     pub fn is_submission(&self) -> bool {
-        matches!(self.op, Op::Run | Op::RunAndWait)
+        matches!(self.op, Op::Run | Op::RunWithKey | Op::RunAndWait)
     }
 
     /// What the caller knows. A run whose number was told is stored, whatever came then.
     pub fn class(&self) -> Class {
         match (self.op, self.exit) {
-            (Op::Run | Op::RunAndWait, _) if self.id.is_some() => Class::Ok,
-            (Op::Run, 1..=4 | 126 | 127) | (Op::RunAndWait, 126 | 127) => Class::Fail,
-            (Op::Run | Op::RunAndWait, _) => Class::Unknown,
+            (Op::Run | Op::RunWithKey | Op::RunAndWait, _) if self.id.is_some() => Class::Ok,
+            (Op::Run | Op::RunWithKey, 1..=4 | 126 | 127) | (Op::RunAndWait, 126 | 127) => {
+                Class::Fail
+            }
+            (Op::Run | Op::RunWithKey | Op::RunAndWait, _) => Class::Unknown,
             (_, 0) => Class::Ok,
-            (Op::Cancel | Op::Cleanup, 2..=4) => Class::Fail,
-            (Op::Cancel | Op::Cleanup, _) => Class::Unknown,
+            (Op::Cancel | Op::Cleanup | Op::Retry, 2..=4) => Class::Fail,
+            (Op::Cancel | Op::Cleanup | Op::Retry, _) => Class::Unknown,
             (Op::Wait | Op::Look | Op::Logs, _) => Class::Fail,
         }
     }
@@ -137,7 +143,9 @@ impl<'h> Clients<'h> {
         };
         match op {
             // A line that is cut short may be a part of the number.
-            Op::Run if record.out.ends_with('\n') => record.id = record.out.trim().parse().ok(),
+            Op::Run | Op::RunWithKey if record.out.ends_with('\n') => {
+                record.id = record.out.trim().parse().ok();
+            }
             Op::RunAndWait => {
                 record.id = record
                     .documents()
@@ -151,6 +159,42 @@ impl<'h> Clients<'h> {
             .expect("nobody panics while holding it")
             .push(record.clone());
         record
+    }
+
+    /// Stores a batch of so many runs, one for each of these lines, and writes down a call for each. Gives the ids that
+    /// were told; after `patience`, if given, it is killed.
+    pub fn make_batch(
+        &self,
+        args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        (lines, runs): (String, usize),
+        patience: Option<Duration>,
+    ) -> Vec<i64> {
+        let t0 = wall_ns();
+        let mut running = self.call(args).stdin(lines).spawn();
+        if let Some(patience) = patience
+            && !holds_within(patience, || !running.is_running())
+        {
+            running.kill9();
+        }
+        let output = running.wait();
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        // A line that is cut short may be a part of the number.
+        let whole = out
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        let ids: Vec<i64> = whole.filter_map(|line| line.trim().parse().ok()).collect();
+        for line in 0..runs {
+            self.note(Record {
+                op: Op::Run,
+                id: ids.get(line).copied(),
+                t0,
+                t1: wall_ns(),
+                exit: output.code,
+                out: String::new(),
+                err: output.error_text(),
+            });
+        }
+        ids
     }
 
     /// Writes down a call that somebody else has made.
@@ -169,18 +213,38 @@ impl<'h> Clients<'h> {
             .clone()
     }
 
+    /// How many calls are written down.
+    pub fn count(&self) -> usize {
+        let calls = self.calls.lock().expect("nobody panics while holding it");
+        calls.len()
+    }
+
     /// The numbers of the runs that are known to be stored.
     pub fn ids(&self) -> Vec<i64> {
         let calls = self.calls.lock().expect("nobody panics while holding it");
-        let runs = calls
-            .iter()
-            .filter(|call| matches!(call.op, Op::Run | Op::RunAndWait));
+        let runs = calls.iter().filter(|call| call.is_submission());
         runs.filter_map(|call| call.id).collect()
     }
 
     /// Has a daemon do all that is left to do. Errors: what kept it from that.
     pub fn heal(&self) -> Result<After, String> {
-        let served = self.call(["daemon", "--until-idle"]).output();
+        let mut serving = self.call(["daemon", "--until-idle"]).spawn();
+        // What has come together while nobody served takes a while on a loaded machine.
+        if !holds_within(Duration::from_secs(120), || !serving.is_running()) {
+            let left = self.call(["list", "--limit", "0"]).output().text();
+            let words = ["scheduled", "queued", "running"];
+            let left = left
+                .lines()
+                .filter(|line| words.iter().any(|word| line.contains(word)));
+            let left: Vec<String> = left.map(str::to_owned).collect();
+            let pools = self.call(["pool", "list"]).output().text();
+            serving.kill9();
+            let log = serving.wait().error_text();
+            return Err(format!(
+                "it does not come to an end: {left:#?}\n{pools}\n{log}"
+            ));
+        }
+        let served = serving.wait();
         if served.code != 0 {
             return Err(format!("no daemon could serve it: {}", served.error_text()));
         }
@@ -204,6 +268,7 @@ impl<'h> Clients<'h> {
                     .collect()
             },
             log: self.home.daemon_log() + &served.error_text(),
+            doctor: self.home.doctor(),
         })
     }
 }
@@ -220,6 +285,15 @@ pub struct Books<'c> {
     pub hooks: Option<String>,
     /// What was found after all was healed; without it only what must hold at all times is checked.
     pub after: Option<After>,
+}
+
+impl Books<'_> {
+    /// Whether somebody may have retried this run by hand between these times, in nanoseconds since 1970.
+    pub fn may_be_reopened(&self, id: i64, from: i64, to: i64) -> bool {
+        let retries = self.calls.iter().filter(|call| call.op == Op::Retry);
+        let mut of_run = retries.filter(|call| call.id == Some(id));
+        of_run.any(|call| call.class() != Class::Fail && call.t1 > from && call.t0 < to)
+    }
 }
 
 /// A journal, read.
@@ -245,4 +319,6 @@ pub struct After {
     /// Processes.
     pub left: Vec<String>,
     pub log: String,
+    /// What `doctor --deep` found.
+    pub doctor: Vec<String>,
 }

@@ -245,6 +245,9 @@ const REST: &[(&str, Falsify)] = &[
     ("a process is left: sleep", |books| {
         after(books).left.push("sleep 1".into())
     }),
+    ("doctor: the index", |books| {
+        after(books).doctor.push("doctor: the index".into())
+    }),
     ("the daemon's log: thread", |books| {
         after(books).log = "thread main panicked".into()
     }),
@@ -262,4 +265,20 @@ fn each_false_entry_is_found() {
         let bites = found.iter().any(|found| found.contains(words));
         assert!(bites, "{words} is not in {found:#?}");
     }
+}
+
+#[test]
+fn who_retries_by_hand_may_see_another_end_and_nobody_before_that() {
+    let mut books = books();
+    // Run 1 fails, is seen so at 12, and is retried at 15.
+    look(&mut books, 12, &run(1, "failed", &[exit(1)]));
+    books.calls.push(call(Op::Retry, Some(1), 15, 0));
+    assert!(violations(&books).is_empty(), "{:#?}", violations(&books));
+    look(&mut books, 14, &run(1, "running", &[exit(1), Value::Null]));
+    let found = violations(&books);
+    let words = "the end of run 1 has changed";
+    assert!(
+        found.iter().any(|found| found.contains(words)),
+        "{found:#?}"
+    );
 }

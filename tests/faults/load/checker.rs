@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{Entry, Mark};
 
 use super::looks::{self, Look, attempts};
-use super::{After, Books, Class, Op};
+use super::{After, Books, Class, Op, Record};
 
 /// Words that nobody may be told under load.
 const TROUBLE: [&str; 6] = [
@@ -24,7 +24,7 @@ pub fn violations(books: &Books<'_>) -> Vec<String> {
     let mut found = Vec::new();
     let looks = looks::of(books);
     for (id, looks) in &looks {
-        looks::check(*id, looks, &mut found);
+        looks::check(books, *id, looks, &mut found);
     }
     looks::check_answers(books, &looks, &mut found);
     check_words(books, &mut found);
@@ -56,6 +56,7 @@ fn check_numbers(books: &Books<'_>, looks: &BTreeMap<i64, Vec<Look>>, found: &mu
     let mut unknown = 0;
     for call in books.calls.iter().filter(|call| call.is_submission()) {
         match (call.class(), call.id) {
+            (Class::Ok, Some(id)) if call.op == Op::RunWithKey => drop(told.insert(id)),
             (Class::Ok, Some(id)) if !told.insert(id) => {
                 found.push(format!("two runs were told the number {id}"));
             }
@@ -92,7 +93,9 @@ fn check_journal(books: &Books<'_>, looks: &BTreeMap<i64, Vec<Look>>, found: &mu
             found.push(format!("attempt {attempt} of run {run} was started twice"));
         }
         for look in looks.get(&run).into_iter().flatten() {
-            check_start(*start, look, found);
+            if !books.may_be_reopened(run, look.t0, start.at_ns) {
+                check_start(*start, look, found);
+            }
         }
     }
 }
@@ -113,12 +116,16 @@ fn check_start(start: Entry, look: &Look, found: &mut Vec<String>) {
 /// What was acknowledged is there, and what was to be forgotten is not.
 fn check_kept(books: &Books<'_>, after: &After, found: &mut Vec<String>) {
     let cleanups = || books.calls.iter().filter(|call| call.op == Op::Cleanup);
-    let begun =
-        |id| cleanups().filter(move |call| call.id == Some(id) && call.class() != Class::Fail);
+    // One without a number is for all that have ended.
+    let is_meant = |call: &&Record, id| call.id.is_none_or(|meant| meant == id);
+    let begun = |id| {
+        let begun = cleanups().filter(|call| call.class() != Class::Fail);
+        begun.filter(move |call| is_meant(call, id))
+    };
     for call in books.calls.iter().filter(|call| call.class() == Class::Ok) {
         let Some(id) = call.id else { continue };
         match call.op {
-            Op::Run | Op::RunAndWait
+            Op::Run | Op::RunWithKey | Op::RunAndWait
                 if begun(id).next().is_none() && !after.runs.contains_key(&id) =>
             {
                 found.push(format!("run {id} is lost"));
@@ -142,6 +149,7 @@ fn check_kept(books: &Books<'_>, after: &After, found: &mut Vec<String>) {
             ));
         }
     }
+    found.extend(after.doctor.iter().cloned());
     for left in &after.left {
         found.push(format!("a process is left: {left}"));
     }

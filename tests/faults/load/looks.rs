@@ -76,7 +76,7 @@ pub fn of(books: &Books<'_>) -> BTreeMap<i64, Vec<Look>> {
 }
 
 /// That the looks at run `id` can all be true.
-pub fn check(id: i64, looks: &[Look], found: &mut Vec<String>) {
+pub fn check(books: &Books<'_>, id: i64, looks: &[Look], found: &mut Vec<String>) {
     for look in looks {
         let numbers: Vec<i64> = look
             .attempts()
@@ -97,16 +97,20 @@ pub fn check(id: i64, looks: &[Look], found: &mut Vec<String>) {
             ));
         }
     }
-    let ended = looks.iter().filter(|look| look.is_final());
-    let Some(first) = ended.min_by_key(|look| look.t1) else {
+    let ended: Vec<&Look> = looks.iter().filter(|look| look.is_final()).collect();
+    let Some(first) = ended.iter().min_by_key(|look| look.t1) else {
         return;
     };
     for look in looks {
-        let changed = look.is_final() && look.kept() != first.kept();
-        if changed || (!look.is_final() && look.t0 > first.t1) {
+        // The last end that was seen before, or any.
+        let before = ended.iter().filter(|end| end.t1 < look.t0);
+        let end = before.max_by_key(|end| end.t1).unwrap_or(first);
+        let changed = look.is_final() && look.kept() != end.kept();
+        let wrong = changed || (!look.is_final() && look.t0 > end.t1);
+        if wrong && !books.may_be_reopened(id, end.t0.min(look.t0), end.t1.max(look.t1)) {
             found.push(format!(
                 "the end of run {id} has changed from {} to {}",
-                first.run, look.run
+                end.run, look.run
             ));
         }
     }
@@ -126,6 +130,7 @@ pub fn check_answers(books: &Books<'_>, looks: &BTreeMap<i64, Vec<Look>>, found:
                 .into_iter()
                 .flatten()
                 .filter(|look| look.t0 > call.t1)
+                .filter(|look| !books.may_be_reopened(id, call.t0, look.t1))
         };
         match (call.op, call.exit) {
             (Op::Cancel, 0) => {

@@ -1,6 +1,8 @@
 //! What a command inherits, whoever called `retrier run`: nothing but what it should; and that the caller gets
 //! everything back although a daemon was started.
 
+mod inherited;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -73,31 +75,50 @@ impl Child {
             .collect()
     }
 
+    /// Which signals it ignores, blocks or has pending: none would be right.
+    fn odd_signals(&self) -> Vec<String> {
+        let masks = ["SigIgn", "SigBlk", "SigPnd", "ShdPnd"].into_iter();
+        let masks = masks.map(|name| {
+            let mask = u64::from_str_radix(&self.field(name), 16).expect("hexadecimal");
+            (name, mask & !LIBC_SIGNALS)
+        });
+        let odd = masks.filter(|(_, mask)| *mask != 0);
+        odd.map(|(name, mask)| format!("{name} is {mask:x}"))
+            .collect()
+    }
+
     /// Asserts that it ignores, blocks and has pending no signal.
     #[track_caller]
     fn assert_default_signals(&self) {
-        for name in ["SigIgn", "SigBlk", "SigPnd", "ShdPnd"] {
-            let mask = u64::from_str_radix(&self.field(name), 16).expect("hexadecimal");
-            assert_eq!(mask & !LIBC_SIGNALS, 0, "{name} is {mask:x}");
+        assert_eq!(self.odd_signals(), [""; 0]);
+    }
+
+    /// What does not hold that holds for every command.
+    fn uncleanness(&self, home: &Home, id: i64) -> Vec<String> {
+        let mut found = self.odd_signals();
+        let open = self.open_files();
+        let logs = home.path("retrier.db.d/logs/0");
+        let expected = [
+            (0, "/dev/null".into()),
+            (1, logs.join(format!("{id}.1.out"))),
+            (2, logs.join(format!("{id}.1.err"))),
+        ];
+        let shims = home.path("retrier.db.d/shims");
+        if open.len() != 4 || open[..3] != expected || !open[3].1.starts_with(shims) {
+            found.push(format!("open are {open:?}"));
         }
+        let stat = stat(self.pid);
+        if i64::from(stat.group) != self.pid || stat.terminal != 0 {
+            let (group, terminal) = (stat.group, stat.terminal);
+            found.push(format!("its group is {group}, its terminal {terminal}"));
+        }
+        found
     }
 
     /// Asserts what holds for every command.
     #[track_caller]
     fn assert_clean(&self, home: &Home, id: i64) {
-        self.assert_default_signals();
-        let open = self.open_files();
-        let logs = home.path("retrier.db.d/logs/0");
-        assert_eq!(open.len(), 4, "{open:?}");
-        assert_eq!(open[0], (0, "/dev/null".into()));
-        assert_eq!(open[1], (1, logs.join(format!("{id}.1.out"))));
-        assert_eq!(open[2], (2, logs.join(format!("{id}.1.err"))));
-        assert!(
-            open[3].1.starts_with(home.path("retrier.db.d/shims")),
-            "not the lock: {open:?}"
-        );
-        assert_eq!(i64::from(stat(self.pid).group), self.pid);
-        assert_eq!(stat(self.pid).terminal, 0);
+        assert_eq!(self.uncleanness(home, id), [""; 0]);
     }
 }
 

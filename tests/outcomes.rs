@@ -1,5 +1,7 @@
 //! How attempts end, and what `run --wait` and `status` tell of it.
 
+mod timeouts;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,10 +9,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{Home, Output, Process, wait_until};
+use crate::support::{Home, Output, proof, wait_until};
 
 /// How many calls wait at the same time.
 const CALLERS: usize = 8;
@@ -74,12 +75,25 @@ fn every_exit_code_comes_back() {
         .collect();
     for (expected, code) in codes_of(&home, &lines) {
         assert_eq!(code, i32::from(expected));
+        proof::holds("T18", 1, &[]);
     }
     let outcomes = outcomes_by_line(&home);
     assert_eq!(outcomes.len(), 256);
     for (code, line) in lines {
         assert_eq!(outcomes[&line], json!({ "type": "exit", "code": code }));
     }
+}
+
+#[test]
+fn the_test_of_exit_codes_catches_one_that_loses_a_bit() {
+    let (home, bug) = (Home::new(), "masks_exit_codes");
+    let _daemon = home.daemon_with(&[], &[("RETRIER_BUG", bug)]);
+    let code = run_once(&home, "exit 130").code;
+    let found: Vec<String> = (code != 130)
+        .then(|| format!("130 is {code}"))
+        .into_iter()
+        .collect();
+    proof::catches("T18", bug, &found, |_| true);
 }
 
 #[test]
@@ -94,6 +108,7 @@ fn death_by_signal_gives_128_and_its_number() {
         .collect();
     for (number, code) in codes_of(&home, &lines) {
         assert_eq!(code, 128 + i32::from(number));
+        proof::holds("T18", 1, &[]);
     }
     let outcomes = outcomes_by_line(&home);
     assert_eq!(outcomes.len(), lines.len());
@@ -141,87 +156,6 @@ fn a_later_wait_gives_the_same_code() {
         let id = home.run(["--max-failures=0", "--shell", line]);
         assert_eq!((home.wait(id), home.wait(id)), (code, code));
     }
-}
-
-/// Runs `line` with `--timeout 1s --grace 1s`; it has `count` processes append their pids to `$HOME/pids`. Asserts that
-/// the call gives 124 and that at this moment all of them are gone; gives the attempt and how long it took, in ms.
-#[track_caller]
-fn assert_timeout_leaves_nothing(home: &Home, line: &str, count: usize) -> i64 {
-    let _daemon = home.daemon();
-    let limits = ["--timeout=1s", "--grace=1s", "--max-failures=0"];
-    let call = home.retrier(["run", "--wait"].iter().chain(&limits));
-    call.arg("--shell").arg(line).output().exits(124);
-    let mut left = home.processes();
-    left.retain(|process: &Process| !process.is_daemon() && !process.is_shim());
-    assert!(left.is_empty(), "{left:#?}");
-    let pids = fs::read_to_string(home.path("home/pids")).unwrap_or_default();
-    assert_eq!(pids.lines().count(), count, "all had begun");
-    for pid in pids.lines() {
-        let alive = PathBuf::from(format!("/proc/{pid}")).exists();
-        assert!(!alive, "{pid} is still there");
-    }
-    let attempt = only_attempt(home, 1);
-    assert_eq!(attempt["outcome"], json!({ "type": "timeout" }));
-    assert_eq!(home.state(1), "failed");
-    let at = |field: &str| -> Timestamp {
-        let text = attempt[field].as_str().expect("a time");
-        text.parse().expect("RFC 3339")
-    };
-    at("ended_at").as_millisecond() - at("started_at").as_millisecond()
-}
-
-#[test]
-fn a_timeout_ends_a_shell_that_ignores_sigterm_after_the_grace() {
-    let home = Home::new();
-    let line =
-        "trap 'echo asked >>$HOME/asked' TERM; echo $$ >>$HOME/pids; while :; do sleep 0.1; done";
-    let took_ms = assert_timeout_leaves_nothing(&home, line, 1);
-    assert!(took_ms >= 2000, "no grace: {took_ms} ms");
-    let asked = fs::read_to_string(home.path("home/asked")).unwrap_or_default();
-    assert_eq!(asked, "asked\n");
-}
-
-#[test]
-fn a_timeout_ends_a_whole_group_that_ignores_sigterm() {
-    let home = Home::new();
-    let line = "trap '' TERM; echo $$ >>$HOME/pids; sh -c 'echo $$ >>$HOME/pids; sleep 60; :' & sleep 60; :";
-    let took_ms = assert_timeout_leaves_nothing(&home, line, 2);
-    assert!(took_ms >= 2000, "no grace: {took_ms} ms");
-}
-
-#[test]
-fn a_timeout_wakes_a_stopped_shell_so_that_it_can_end_in_order() {
-    let home = Home::new();
-    let line = "trap 'echo asked >>$HOME/asked; exit 0' TERM; echo $$ >>$HOME/pids; kill -STOP $$; sleep 60";
-    let took_ms = assert_timeout_leaves_nothing(&home, line, 1);
-    assert!(took_ms >= 1000, "no timeout: {took_ms} ms");
-    let asked = fs::read_to_string(home.path("home/asked")).unwrap_or_default();
-    assert_eq!(asked, "asked\n");
-}
-
-#[test]
-fn a_timeout_ends_a_shell_that_is_stopped_again_and_again() {
-    let home = Home::new();
-    let line = "trap 'kill -STOP $$' TERM; echo $$ >>$HOME/pids; kill -STOP $$; while :; do sleep 0.1; done";
-    let took_ms = assert_timeout_leaves_nothing(&home, line, 1);
-    assert!(took_ms >= 2000, "no grace: {took_ms} ms");
-}
-
-#[test]
-fn a_timeout_ends_a_grandchild_in_a_session_of_its_own() {
-    let home = Home::new();
-    let line = "setsid sh -c 'echo $$ >>$HOME/pids; sleep 60; :' & echo $$ >>$HOME/pids; wait";
-    let took_ms = assert_timeout_leaves_nothing(&home, line, 2);
-    assert!(took_ms >= 1000, "no timeout: {took_ms} ms");
-}
-
-#[test]
-fn a_timeout_ends_an_orphan_that_left_the_session_and_stands_still() {
-    let home = Home::new();
-    // The shell between the two is gone at once, so that nobody but the shim is the parent.
-    let line = "(setsid sh -c 'trap \"\" TERM; exec >/dev/null 2>&1; echo $$ >>$HOME/pids; kill -STOP $$; sleep 60; :' &); \
-        echo $$ >>$HOME/pids; sleep 60; :";
-    assert_timeout_leaves_nothing(&home, line, 2);
 }
 
 #[test]
@@ -278,6 +212,7 @@ fn assert_cannot_be_executed(
         assert!(error.contains(culprit), "{error}");
         assert!(attempt["pid"].is_null(), "{attempt}");
     }
+    proof::holds("T18", 1, &[]);
 }
 
 /// A file with this content and mode.

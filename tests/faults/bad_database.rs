@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use rusqlite::Connection;
 
-use crate::support::{Home, Need, skip};
+use crate::support::{Home, Need, proof, skip};
 
 /// Every verb that needs the database, and the code with which it refuses.
 const VERBS: [(&[&str], i32); 22] = [
@@ -122,6 +122,27 @@ fn assert_each_refused(home: &Home, why: &str, envs: &[(&str, &str)], verbs: &[(
         );
     }
     home.assert_no_process_left();
+    proof::holds("T15", verbs.len(), &[]);
+}
+
+#[test]
+fn the_test_of_what_is_refused_catches_a_program_that_takes_any_database() {
+    let home = prepared();
+    fs::remove_file(home.db()).expect("it is there");
+    let other = Connection::open(home.db()).expect("it can be made");
+    other
+        .execute_batch("CREATE TABLE t (x)")
+        .expect("it can be changed");
+    drop(other);
+    fs::set_permissions(home.db(), fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let (before, bug) = (snapshot(&home.path("place")), "takes_any_database");
+    let taken = home.retrier(["run", "--no-daemon-start", "--", "true"]);
+    let taken = taken.env("RETRIER_BUG", bug).output();
+    let mut found = Vec::new();
+    if snapshot(&home.path("place")) != before {
+        found.push(format!("something has changed, exit {}", taken.code));
+    }
+    proof::catches("T15", bug, &found, |_| true);
 }
 
 /// The verbs that act on a daemon, where there is none and none may be believed.

@@ -47,6 +47,7 @@ fn cancel_beside(crash: &str) -> (Vec<String>, bool) {
         found.push(format!("not one hook: {told:?}, {runs}"));
     }
     wait_until_no_command(&home);
+    found.extend(home.doctor());
     (found, died)
 }
 

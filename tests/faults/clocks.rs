@@ -11,8 +11,10 @@ use serde_json::Value;
 
 use crate::crash::tools::{LONG, outcomes};
 use crate::support::{
-    Daemon, FakeClock, Home, Journal, Limit, Need, holds_within, seeded, skip, wait_until,
+    Daemon, FakeClock, Home, Journal, Limit, Need, holds_within, proof, seeded, skip, wait_until,
 };
+
+use super::life::beside_each_other;
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -84,6 +86,7 @@ impl Clock {
 enum Setting {
     TenYearsAhead,
     AYearBack,
+    AMonthBack,
     AHundredTimes,
 }
 
@@ -93,6 +96,7 @@ impl Setting {
         match self {
             Setting::TenYearsAhead => clock.jump(years(10)),
             Setting::AYearBack => clock.jump(-years(1)),
+            Setting::AMonthBack => clock.jump(-years(1) / 12),
             Setting::AHundredTimes => {
                 let mut rng = seeded("a hundred settings");
                 for _ in 0..100 {
@@ -206,6 +210,7 @@ fn set_clock(setting: Setting, bug: &str, limit: Duration) -> Vec<String> {
     violations.extend(wrong_books(&home, &runs));
     violations.extend(journal.violations());
     violations.extend(trouble(&mut daemon));
+    violations.extend(home.doctor());
     violations
 }
 
@@ -260,13 +265,29 @@ fn trouble(daemon: &mut Daemon) -> Vec<String> {
     violations
 }
 
+/// Sets the clock so; in the full lane so often.
+#[track_caller]
+fn assert_holds(setting: Setting, often: usize) {
+    let times = proof::repetitions(1, often);
+    let cases = vec![setting; times];
+    let found = beside_each_other(cases, |setting| set_clock(*setting, "", LONG));
+    proof::holds("T22", times, &found);
+}
+
+#[test]
+fn a_clock_set_back_by_a_month_starts_nothing_early_and_lets_nothing_hang() {
+    if skip(Need::Flock) {
+        return;
+    }
+    assert_holds(Setting::AMonthBack, 5);
+}
+
 #[test]
 fn a_clock_set_ten_years_ahead_starts_nothing_early_and_forgets_nothing_that_waits() {
     if skip(Need::Flock) {
         return;
     }
-    let violations = set_clock(Setting::TenYearsAhead, "", LONG);
-    assert!(violations.is_empty(), "{violations:#?}");
+    assert_holds(Setting::TenYearsAhead, 5);
 }
 
 #[test]
@@ -274,8 +295,7 @@ fn a_clock_set_back_by_a_year_starts_nothing_early_and_lets_nothing_hang() {
     if skip(Need::Flock) {
         return;
     }
-    let violations = set_clock(Setting::AYearBack, "", LONG);
-    assert!(violations.is_empty(), "{violations:#?}");
+    assert_holds(Setting::AYearBack, 5);
 }
 
 #[test]
@@ -283,8 +303,7 @@ fn a_clock_set_a_hundred_times_starts_nothing_early_and_lets_nothing_hang() {
     if skip(Need::Flock) {
         return;
     }
-    let violations = set_clock(Setting::AHundredTimes, "", LONG);
-    assert!(violations.is_empty(), "{violations:#?}");
+    assert_holds(Setting::AHundredTimes, 5);
 }
 
 #[test]
@@ -293,9 +312,10 @@ fn a_clock_set_back_catches_a_daemon_that_does_not_follow_it() {
         return;
     }
     let limit = Duration::from_secs(8);
-    let violations = set_clock(Setting::AYearBack, "ignores_a_set_clock", limit);
+    let bug = "ignores_a_set_clock";
+    let violations = set_clock(Setting::AYearBack, bug, limit);
     for hangs in ["backoff hangs", "delay hangs"] {
-        assert!(violations.iter().any(|one| one == hangs), "{violations:#?}");
+        proof::catches("T22", bug, &violations, |one| one == hangs);
     }
 }
 
@@ -304,10 +324,10 @@ fn a_clock_set_back_catches_a_daemon_that_forgets_delays() {
     if skip(Need::Flock) {
         return;
     }
-    let violations = set_clock(Setting::AYearBack, "forgets_delays", LONG);
-    let early = |name: &str| {
-        let early = |one: &String| one.starts_with(name) && one.ends_with("too early");
-        violations.iter().any(early)
-    };
-    assert!(early("backoff") || early("delay"), "{violations:#?}");
+    let bug = "forgets_delays";
+    let violations = set_clock(Setting::AYearBack, bug, LONG);
+    let words = ["backoff", "delay"];
+    let early =
+        |one: &str| words.iter().any(|name| one.starts_with(name)) && one.ends_with("too early");
+    proof::catches("T22", bug, &violations, early);
 }

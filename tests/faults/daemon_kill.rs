@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Home, Need, skip};
+use crate::support::{Home, Need, proof, skip};
 
 use super::client_points;
 use super::life::{Harm, Life, OF_DAEMONS, OF_SHIMS, beside_each_other};
@@ -12,15 +13,27 @@ use super::life::{Harm, Life, OF_DAEMONS, OF_SHIMS, beside_each_other};
 /// More times than any point is reached in a life.
 const MANY: u32 = 30;
 
-/// Lets daemons meet this fate at every point, the first, the second, … time until one survives.
-fn fates(bug: &'static str, points: &[&str], fate: fn(&Life, &str) -> bool) -> Vec<String> {
-    beside_each_other(points, |point| {
+/// How often everything is done in the full lane.
+const ROUNDS: usize = 5;
+
+/// Lets daemons meet this fate at every point, the first, the second, … time until one survives. Gives how many did
+/// not, and what was wrong.
+fn fates(
+    bug: &'static str,
+    points: &[&str],
+    fate: fn(&Life, &str) -> bool,
+) -> (usize, Vec<String>) {
+    let times = AtomicUsize::new(0);
+    let rounds = 0..proof::repetitions(1, ROUNDS) as u32;
+    let cases = rounds.flat_map(|round| points.iter().map(move |point| (round, point)));
+    let found = beside_each_other(cases, |(round, point)| {
         let mut found = Vec::new();
         for nth in 1..MANY {
             // In turn, the next daemon finds an attempt that is under way, and one that has ended.
-            let life = Life::new(bug, f64::from(nth % 2) * 0.1);
+            let life = Life::new(bug, f64::from((nth + round) % 2) * 0.1);
             let met = fate(&life, &format!("{point}:{nth}"));
             found.extend(life.violations());
+            times.fetch_add(usize::from(met), Ordering::Relaxed);
             if !met {
                 let reached = nth > 1;
                 found.extend((!reached).then(|| "it was not reached".to_owned()));
@@ -29,7 +42,8 @@ fn fates(bug: &'static str, points: &[&str], fate: fn(&Life, &str) -> bool) -> V
         }
         found.push("it is reached too often".to_owned());
         found
-    })
+    });
+    (times.into_inner(), found)
 }
 
 fn killed(life: &Life, point: &str) -> bool {
@@ -45,7 +59,8 @@ fn a_daemon_killed_anywhere_loses_nothing_and_charges_nothing() {
     if skip(Need::Flock) {
         return;
     }
-    assert_eq!(fates("", &OF_DAEMONS, killed), [""; 0]);
+    let (times, found) = fates("", &OF_DAEMONS, killed);
+    proof::holds("T3", times, &found);
 }
 
 #[test]
@@ -53,7 +68,8 @@ fn a_daemon_that_stops_anywhere_and_is_killed_later_loses_nothing_and_charges_no
     if skip(Need::Flock) {
         return;
     }
-    assert_eq!(fates("", &OF_DAEMONS, stopped), [""; 0]);
+    let (times, found) = fates("", &OF_DAEMONS, stopped);
+    proof::holds("T3", times, &found);
 }
 
 #[test]
@@ -61,20 +77,23 @@ fn the_kill_of_daemons_catches_one_that_forgets_living_shims() {
     if skip(Need::Flock) {
         return;
     }
-    let found = fates("forgets_living_shims", &["order_sent"], killed);
-    let twice = found.iter().any(|what| what.contains("started were"));
-    assert!(twice, "{found:#?}");
+    let bug = "forgets_living_shims";
+    let (_, found) = fates(bug, &["order_sent"], killed);
+    proof::catches("T3", bug, &found, |what| what.contains("started were"));
 }
 
 /// Kills shims at a point: each one that comes to its second attempt, and the first one at its first. A shim that dies
 /// at its first attempt is not the last, so its daemon is killed after some passes.
-fn kill_shims(bug: &'static str, points: &[(&str, Harm)]) -> Vec<String> {
-    let cases = points.iter().flat_map(|(point, harm)| {
+fn kill_shims(bug: &'static str, points: &[(&str, Harm)]) -> (usize, Vec<String>) {
+    let cases = points.repeat(proof::repetitions(1, ROUNDS));
+    let cases = cases.iter().flat_map(|(point, harm)| {
         let second = if *point == "shim_open_output" { 3 } else { 2 };
         let first = format!("{point}:1:kill,pass_committed:3:kill");
         [(first, *harm), (format!("{point}:{second}:kill"), *harm)]
     });
-    beside_each_other(cases, |(crash, harm)| {
+    let cases: Vec<_> = cases.collect();
+    let times = cases.len();
+    let found = beside_each_other(cases, |(crash, harm)| {
         let mut life = Life::new(bug, 0.0);
         life.may_lose(if *harm == Harm::None { 0 } else { 2 });
         life.dies(crash);
@@ -90,7 +109,8 @@ fn kill_shims(bug: &'static str, points: &[(&str, Harm)]) -> Vec<String> {
         };
         found.extend((!right).then(|| format!("{harm:?}, and lost were {lost:?}")));
         found
-    })
+    });
+    (times, found)
 }
 
 #[test]
@@ -98,7 +118,8 @@ fn a_shim_killed_anywhere_charges_nothing_that_has_not_started_and_repeats_nothi
     if skip(Need::Flock) {
         return;
     }
-    assert_eq!(kill_shims("", &OF_SHIMS), [""; 0]);
+    let (times, found) = kill_shims("", &OF_SHIMS);
+    proof::holds("T3", times, &found);
 }
 
 #[test]
@@ -106,9 +127,9 @@ fn the_kill_of_shims_catches_one_that_does_not_record_the_start() {
     if skip(Need::Flock) {
         return;
     }
-    let found = kill_shims("no_starting_record", &[("shim_spawned", Harm::Lost)]);
-    let twice = found.iter().any(|what| what.contains("started were"));
-    assert!(twice, "{found:#?}");
+    let bug = "no_starting_record";
+    let (_, found) = kill_shims(bug, &[("shim_spawned", Harm::Lost)]);
+    proof::catches("T3", bug, &found, |what| what.contains("started were"));
 }
 
 /// Shims that stand still at a point, under a daemon that dies first, and then die too.
@@ -117,13 +138,15 @@ fn a_shim_that_stops_anywhere_and_is_killed_after_its_daemon_repeats_nothing_tha
     if skip(Need::Flock) {
         return;
     }
-    let found = beside_each_other(OF_SHIMS, |(point, harm)| {
+    let cases = OF_SHIMS.repeat(proof::repetitions(1, ROUNDS));
+    let times = cases.len();
+    let found = beside_each_other(cases, |(point, harm)| {
         let mut life = Life::new("", 0.0);
         life.may_lose(usize::from(*harm != Harm::None));
         life.shim_stands_still(&format!("{point}:1:stop"));
         life.violations()
     });
-    assert_eq!(found, [""; 0]);
+    proof::holds("T3", times, &found);
 }
 
 /// Every error that can occur at a point. The same daemon goes on and does the rest; a shim that cannot go on may lose
@@ -165,20 +188,20 @@ fn an_error_anywhere_loses_nothing_and_ends_no_daemon() {
     let losing = ["starting", "spawned", "running", "ended"];
     let losing = losing.map(|point| format!("shim_{point}:2:err=EIO"));
     let cases = cases.into_iter().map(|case| (case.to_owned(), 0));
-    let found = beside_each_other(
-        cases.chain(losing.map(|case| (case, 1))),
-        |(crash, may_be_lost)| {
-            let mut life = Life::new("", 0.0);
-            life.may_lose(*may_be_lost);
-            let said = life.survives(crash);
-            let mut found = life.violations();
-            if !(said.contains("os error") || said.contains("is full")) {
-                found.push(format!("it was not reached: {said}"));
-            }
-            found
-        },
-    );
-    assert_eq!(found, [""; 0]);
+    let cases: Vec<_> = cases.chain(losing.map(|case| (case, 1))).collect();
+    let cases = vec![cases; proof::repetitions(1, ROUNDS)].concat();
+    let times = cases.len();
+    let found = beside_each_other(cases, |(crash, may_be_lost)| {
+        let mut life = Life::new("", 0.0);
+        life.may_lose(*may_be_lost);
+        let said = life.survives(crash);
+        let mut found = life.violations();
+        if !(said.contains("os error") || said.contains("is full")) {
+            found.push(format!("it was not reached: {said}"));
+        }
+        found
+    });
+    proof::holds("T3", times, &found);
 }
 
 /// Every failpoint of the sources is one that a test here reaches.

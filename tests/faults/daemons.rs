@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use retrier::store::{Access, Folder, Store};
 
 use crate::crash::tools::{LONG, is_stopped};
-use crate::support::{Home, Output, Process, Running, holds_within, seeded, wait_until};
+use crate::support::{Home, Output, Process, Running, holds_within, proof, seeded, wait_until};
 
 /// The ids of runs, in the order in which their commands ran.
 struct Ran(PathBuf);
@@ -140,6 +140,7 @@ fn race(home: &Home, rng: &mut Rng, bug: &str) -> Vec<String> {
     violations.extend(late.filter_map(|refused| wrong_refusal(&refused, winner.pid())));
     winner.signal(Signal::SIGCONT);
     violations.extend(ran.violations(home, &ids));
+    violations.extend(home.doctor());
     if rng.bool() {
         // Its name stays in the lock's file.
         winner.kill9();
@@ -154,17 +155,17 @@ fn race(home: &Home, rng: &mut Rng, bug: &str) -> Vec<String> {
 fn of_eight_daemons_started_at_once_one_serves_and_the_others_name_it() {
     let mut rng = seeded("eight daemons");
     let home = Home::new();
-    for round in 0..6 {
-        let violations = race(&home, &mut rng, "");
-        assert!(violations.is_empty(), "round {round}: {violations:#?}");
-    }
+    let rounds = proof::repetitions(6, 50);
+    let found = (0..rounds).flat_map(|_| race(&home, &mut rng, ""));
+    proof::holds("T9", rounds, &found.collect::<Vec<_>>());
 }
 
 #[test]
 fn eight_daemons_at_once_catches_a_lock_that_nobody_heeds() {
     let home = Home::new();
-    let violations = race(&home, &mut seeded("eight daemons"), "no_daemon_lock");
-    assert!(!violations.is_empty());
+    let bug = "no_daemon_lock";
+    let violations = race(&home, &mut seeded("eight daemons"), bug);
+    proof::catches("T9", bug, &violations, |_| true);
 }
 
 /// Between the lock and the name in its file somebody else may ask for it.
@@ -212,9 +213,9 @@ fn start_by_clients(home: &Home, time: usize, bug: &str) -> Vec<String> {
 #[test]
 fn eight_clients_at_once_start_one_daemon() {
     let home = Home::new();
-    for time in 1..=5 {
-        let violations = start_by_clients(&home, time, "");
-        assert!(violations.is_empty(), "{violations:#?}");
+    let rounds = proof::repetitions(5, 20);
+    for time in 1..=rounds {
+        proof::holds("T9", 1, &start_by_clients(&home, time, ""));
         wait_until("one daemon is left", LONG, || {
             let daemons = home.processes().into_iter().filter(Process::is_daemon);
             daemons.count() == 1
@@ -347,6 +348,7 @@ fn a_submit_at_the_last_moment_of_an_idle_daemon_is_served() {
 
 #[test]
 fn a_submit_at_the_last_moment_catches_a_daemon_that_leaves_outside_its_transaction() {
-    let violations = submit_at_the_last_moment("retiring", "leaves_outside_transaction");
-    assert_eq!(violations, ["run 1 ran 0 times"]);
+    let bug = "leaves_outside_transaction";
+    let violations = submit_at_the_last_moment("retiring", bug);
+    proof::catches("T9", bug, &violations, |one| one == "run 1 ran 0 times");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use crate::support::{Home, seeded};
+use crate::support::{Home, proof, seeded};
 
 use super::bad_database::prepared;
 
@@ -15,12 +15,15 @@ fn flipped_bits_crash_nobody() {
     let whole = prepared();
     let bytes = fs::read(whole.db()).expect("it is there");
     let header = (0..100).step_by(7);
-    let anywhere: Vec<usize> = (0..25).map(|_| random.usize(100..bytes.len())).collect();
+    let anywhere: Vec<usize> = (0..proof::repetitions(25, 160))
+        .map(|_| random.usize(100..bytes.len()))
+        .collect();
     let somewhere = header.chain(anywhere);
     let mut places: Vec<(usize, u8)> = somewhere.map(|at| (at, 1 << random.u8(0..8))).collect();
     // Every bit of the layout's number, and the lowest byte of the program's.
     let numbers = (60..64).chain([71]);
     places.extend(numbers.flat_map(|at| (0..8).map(move |bit| (at, 1 << bit))));
+    let times = places.len();
     std::thread::scope(|scope| {
         for part in places.chunks(places.len() / 3) {
             let bytes = &bytes;
@@ -33,6 +36,7 @@ fn flipped_bits_crash_nobody() {
             });
         }
     });
+    proof::holds("T15", times, &[]);
 }
 
 fn look_at_flipped(flipped: &[u8], what: &str) {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::sync::Arc;
 
 use crate::crash::tools::{LONG, wait_until_state};
-use crate::support::{Call, Disk, Home, Need, Output, holds_within, seeded, skip};
+use crate::support::{Call, Disk, Home, Need, Output, holds_within, proof, seeded, skip};
 
 mod attempts;
 
@@ -123,6 +123,7 @@ fn after_room(home: &Home, before: usize, told: &[i64]) -> Vec<String> {
         .limit(LONG)
         .output();
     wrong.extend(faults("daemon", &idle, &[0], &[]));
+    wrong.extend(home.doctor());
     let listed = home.retrier(["list", "--json"]).output().ok().text();
     if listed.lines().count() > before + told.len() {
         wrong.push(format!("stored though it was said not to be: {listed}"));
@@ -167,7 +168,7 @@ fn on_a_full_disk_every_verb_works_or_says_why_not() {
     if skip(Need::LoopMount) {
         return;
     }
-    assert_eq!(verbs_on_a_full_disk(&[]), [""; 0]);
+    proof::holds("T13", 1, &verbs_on_a_full_disk(&[]));
 }
 
 #[test]
@@ -175,9 +176,10 @@ fn the_test_of_every_verb_on_a_full_disk_catches_an_index_without_room() {
     if skip(Need::LoopMount) {
         return;
     }
-    let wrong = verbs_on_a_full_disk(&[("RETRIER_BUG", "index_not_reserved")]);
-    let status = |wrong: &String| wrong.starts_with("status exits");
-    assert!(wrong.iter().any(status), "{wrong:?}");
+    let bug = "index_not_reserved";
+    let wrong = verbs_on_a_full_disk(&[("RETRIER_BUG", bug)]);
+    let status = |wrong: &str| wrong.starts_with("status exits");
+    proof::catches("T13", bug, &wrong, status);
 }
 
 #[test]
@@ -242,6 +244,7 @@ fn a_disk_that_is_full_at_any_moment_of_the_first_run_loses_nothing_that_was_tol
         (1..18).contains(&stored),
         "{stored} stored: a wrong measure"
     );
+    proof::holds("T13", 18, &[]);
 }
 
 /// What fills the disk is what retrier itself keeps.

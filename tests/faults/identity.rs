@@ -11,8 +11,10 @@ use crate::crash::tools::{
     Gate, LONG, closed, outcomes, shim, signal, wait_until_started, wait_until_state,
 };
 use crate::support::{
-    Home, Journal, Need, Process, Running, holds_within, seeded, skip, wait_until,
+    Home, Journal, Need, Process, Running, holds_within, proof, seeded, skip, wait_until,
 };
+
+use super::life::beside_each_other;
 
 /// Repetitions in a pid namespace of their own, one per line of `$PLAN`: whose pid a bystander gets, whether it leads a
 /// session, and when the run is canceled. Prints `id due wanted got alive` for each.
@@ -125,10 +127,7 @@ fn a_process_with_the_pid_of_a_dead_shim_or_command_is_left_alone() {
     rng.shuffle(&mut plan);
     std::thread::scope(|scope| {
         for half in plan.chunks(10) {
-            scope.spawn(move || {
-                let violations = reuse_pids(half, "");
-                assert!(violations.is_empty(), "{violations:#?}");
-            });
+            scope.spawn(move || proof::holds("T7", half.len(), &reuse_pids(half, "")));
         }
     });
 }
@@ -143,10 +142,7 @@ fn reused_pids_catches_trust_in_a_bare_pid() {
         ("trusts_bare_sessions", "shim setsid never 0"),
     ] {
         let violations = reuse_pids(&[step.to_owned()], bug);
-        assert!(
-            violations.iter().any(|one| one.contains("was signaled")),
-            "{bug}: {violations:#?}"
-        );
+        proof::catches("T7", bug, &violations, |one| one.contains("was signaled"));
     }
 }
 
@@ -239,6 +235,7 @@ fn reboot(before: Before, bug: &str) -> Vec<String> {
     violations.extend((lives(shim) != alive).then(|| "the old shim is gone".to_owned()));
     violations.extend((lives(command) != alive).then(|| "the old command is gone".to_owned()));
     violations.extend(signals_sent(&home.path("trace")));
+    violations.extend(home.doctor());
     violations
 }
 
@@ -254,10 +251,11 @@ fn after_another_boot_nothing_is_signaled_and_an_ending_counts_only_if_it_was_re
     if skip(Need::Namespaces) || skip(Need::Strace) {
         return;
     }
-    for before in [Before::Alive, Before::Killed, Before::Ended] {
-        let violations = reboot(before, "");
-        assert!(violations.is_empty(), "{before:?}: {violations:#?}");
-    }
+    let all = [Before::Alive, Before::Killed, Before::Ended];
+    let cases = all.repeat(proof::repetitions(1, 4));
+    let times = cases.len();
+    let found = beside_each_other(cases, |before| reboot(*before, ""));
+    proof::holds("T8", times, &found);
 }
 
 #[test]
@@ -266,8 +264,8 @@ fn another_boot_catches_an_ignored_boot_id() {
         return;
     }
     let violations = reboot(Before::Alive, "ignores_boot_id");
-    let signaled = |one: &String| one.starts_with("signaled: ") && one.contains("SIGTERM");
-    assert!(violations.iter().any(signaled), "{violations:#?}");
+    let signaled = |one: &str| one.starts_with("signaled: ") && one.contains("SIGTERM");
+    proof::catches("T8", "ignores_boot_id", &violations, signaled);
 }
 
 /// What happens to an attempt in another pid namespace, whose daemon is gone.
@@ -340,6 +338,7 @@ fn share(beside: Beside, bug: &str) -> Vec<String> {
     let found = outcomes(&closed(&home, id));
     violations.extend((found != ending.1).then(|| format!("{found:?} is not {ending:?}")));
     violations.extend(journal.violations());
+    violations.extend(home.doctor());
     violations
 }
 
@@ -348,10 +347,11 @@ fn an_attempt_in_another_pid_namespace_is_left_alone_until_its_lock_is_free() {
     if skip(Need::Namespaces) || skip(Need::Flock) {
         return;
     }
-    for beside in [Beside::Ends, Beside::Canceled, Beside::Killed] {
-        let violations = share(beside, "");
-        assert!(violations.is_empty(), "{beside:?}: {violations:#?}");
-    }
+    let all = [Beside::Ends, Beside::Canceled, Beside::Killed];
+    let cases = all.repeat(proof::repetitions(1, 4));
+    let times = cases.len();
+    let found = beside_each_other(cases, |beside| share(*beside, ""));
+    proof::holds("T8", times, &found);
 }
 
 #[test]
@@ -360,6 +360,6 @@ fn another_pid_namespace_catches_an_ignored_namespace() {
         return;
     }
     let violations = share(Beside::Ends, "ignores_pid_namespaces");
-    let overlap = |one: &String| one.starts_with("OVERLAP");
-    assert!(violations.iter().any(overlap), "{violations:#?}");
+    let bug = "ignores_pid_namespaces";
+    proof::catches("T8", bug, &violations, |one| one.starts_with("OVERLAP"));
 }

@@ -207,6 +207,7 @@ impl Life {
         if !holds_within(LONG, || self.home.processes().is_empty()) {
             found.push(format!("processes left: {:?}", self.home.processes()));
         }
+        found.extend(self.home.doctor());
         found
     }
 

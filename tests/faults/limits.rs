@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::crash::tools::{Gate, LONG, commands, outcomes};
 use crate::support::{
-    Call, Home, Journal, Limit, Need, Process, Running, holds_within, seeded, skip, wait_until,
+    Call, Home, Journal, Limit, Need, Process, Running, holds_within, proof, seeded, skip,
+    wait_until,
 };
 
 mod processes;
@@ -124,6 +125,7 @@ fn few_descriptors(limit: u32) -> (Vec<String>, bool) {
     wrong.extend(journal.violations());
     wrong.extend(log_faults(&said(&daemon)));
     home.retrier(["daemon", "stop"]).output().ok();
+    wrong.extend(home.doctor());
     let wrong = wrong.into_iter();
     (
         wrong
@@ -151,8 +153,9 @@ fn a_daemon_with_few_descriptors_charges_nothing_and_goes_on_when_it_has_more() 
         all.iter().any(|(_, trouble)| *trouble),
         "limits that hurt nobody"
     );
+    let times = all.len();
     let wrong: Vec<_> = all.into_iter().flat_map(|(wrong, _)| wrong).collect();
-    assert_eq!(wrong, [""; 0]);
+    proof::holds("T24", times, &wrong);
 }
 
 /// A daemon with few descriptors comes to many living attempts of the one before. What is wrong?
@@ -191,7 +194,7 @@ fn living_attempts_that_cannot_be_looked_up_live_on_and_count() {
     if skip(Need::Flock) {
         return;
     }
-    assert_eq!(many_living_attempts(&[]), [""; 0]);
+    proof::holds("T24", 1, &many_living_attempts(&[]));
 }
 
 #[test]
@@ -199,8 +202,9 @@ fn the_test_of_living_attempts_catches_a_daemon_that_takes_them_for_dead() {
     if skip(Need::Flock) {
         return;
     }
-    let wrong = many_living_attempts(&[("RETRIER_BUG", "shortage_is_death")]);
-    assert!(!wrong.is_empty());
+    let bug = "shortage_is_death";
+    let wrong = many_living_attempts(&[("RETRIER_BUG", bug)]);
+    proof::catches("T24", bug, &wrong, |_| true);
 }
 
 /// A client with few descriptors stores its run and says so, or neither.
@@ -270,6 +274,7 @@ fn short_of(failpoints: &str, envs: &[(&str, &str)]) -> Vec<String> {
         wrong.push(format!("the log does not say why: {log}"));
     }
     daemon.stop();
+    wrong.extend(home.doctor());
     wrong
         .iter()
         .map(|wrong| format!("{failpoints}: {wrong}"))
@@ -292,11 +297,12 @@ fn a_shortage_at_any_point_of_a_start_costs_no_attempt() {
     .into_iter()
     .map(|failpoints| thread::spawn(move || short_of(failpoints, &[])))
     .collect();
+    let times = all.len();
     let wrong: Vec<_> = all
         .into_iter()
         .flat_map(|one| one.join().expect("no panic"))
         .collect();
-    assert_eq!(wrong, [""; 0]);
+    proof::holds("T24", times, &wrong);
 }
 
 #[test]
@@ -304,12 +310,9 @@ fn the_test_of_shortages_catches_an_attempt_that_is_charged_for_one() {
     if skip(Need::Flock) {
         return;
     }
-    let bug = [("RETRIER_BUG", "charges_shortage")];
-    let wrong = short_of("shim_spawning:1:err=EAGAIN", &bug);
-    assert!(
-        wrong.iter().any(|wrong| wrong.contains(": run ")),
-        "{wrong:?}"
-    );
+    let bug = "charges_shortage";
+    let wrong = short_of("shim_spawning:1:err=EAGAIN", &[("RETRIER_BUG", bug)]);
+    proof::catches("T24", bug, &wrong, |wrong| wrong.contains(": run "));
 }
 
 /// The kernel itself refuses processes, to daemon and shims: the nth time that each of them asks.
@@ -343,9 +346,10 @@ fn a_process_that_the_kernel_refuses_costs_no_attempt() {
         .into_iter()
         .map(|case| thread::spawn(move || refuse(case)))
         .collect();
+    let times = all.len();
     let wrong: Vec<_> = all
         .into_iter()
         .flat_map(|one| one.join().expect("no panic"))
         .collect();
-    assert_eq!(wrong, [""; 0]);
+    proof::holds("T24", times, &wrong);
 }

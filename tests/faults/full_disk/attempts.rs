@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::crash::tools::{Gate, LONG, outcomes};
-use crate::support::{Home, Journal, Need, holds_within, seeded, skip, wait_until};
+use crate::support::{Home, Journal, Need, holds_within, proof, seeded, skip, wait_until};
 
 use super::{fill_but, on_a_disk};
 
@@ -72,6 +72,7 @@ fn fill_under_attempts(killed: Killed, moment: Duration, envs: &[(&str, &str)]) 
             wrong.push(format!("{killed:?}: run {id}: {seen:?}"));
         }
     }
+    wrong.extend(home.doctor());
     wrong.extend(journal.violations());
     let log = daemon.errors();
     if log.contains("panicked") || log.lines().count() > RUNS + 30 {
@@ -93,16 +94,18 @@ fn attempts_that_end_while_the_disk_is_full_count_once_there_is_room() {
         Killed::AndBackAfterRoom,
         Killed::Twice,
     ];
-    let start = |killed| {
-        let moment = Duration::from_millis(random.u64(..400));
-        thread::spawn(move || fill_under_attempts(killed, moment, &[]))
-    };
-    let wrong: Vec<_> = all
-        .map(start)
-        .into_iter()
-        .flat_map(|one| one.join().expect("no panic"))
-        .collect();
-    assert_eq!(wrong, [""; 0]);
+    for _ in 0..proof::repetitions(1, 5) {
+        let start = |killed| {
+            let moment = Duration::from_millis(random.u64(..400));
+            thread::spawn(move || fill_under_attempts(killed, moment, &[]))
+        };
+        let wrong: Vec<_> = all
+            .map(start)
+            .into_iter()
+            .flat_map(|one| one.join().expect("no panic"))
+            .collect();
+        proof::holds("T13", all.len(), &wrong);
+    }
 }
 
 /// The shim's file is the evidence of an ending that finds no room in the database.
@@ -111,9 +114,10 @@ fn the_test_of_a_full_disk_under_attempts_catches_evidence_that_goes_too_early()
     if skip(Need::LoopMount) || skip(Need::Flock) {
         return;
     }
-    let bug = [("RETRIER_BUG", "drops_evidence_early")];
-    let wrong = fill_under_attempts(Killed::Twice, Duration::from_millis(300), &bug);
-    assert!(wrong.iter().any(|one| one.contains("lost")), "{wrong:?}");
+    let bug = "drops_evidence_early";
+    let moment = Duration::from_millis(300);
+    let wrong = fill_under_attempts(Killed::Twice, moment, &[("RETRIER_BUG", bug)]);
+    proof::catches("T13", bug, &wrong, |one| one.contains("lost"));
 }
 
 /// Mounts a full disk on a folder below the database's, and lets a run go on it. What is wrong?
@@ -160,8 +164,9 @@ fn the_test_of_files_without_room_catches_an_attempt_that_is_charged_for_it() {
     if skip(Need::LoopMount) {
         return;
     }
-    let wrong = full_beneath("logs", &[("RETRIER_BUG", "charges_shortage")]);
-    assert!(wrong.iter().any(|one| one.contains("run 1")), "{wrong:?}");
+    let bug = "charges_shortage";
+    let wrong = full_beneath("logs", &[("RETRIER_BUG", bug)]);
+    proof::catches("T13", bug, &wrong, |one| one.contains("run 1"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use crate::crash::tools::LONG;
-use crate::support::{Call, Home, Need, seeded, skip, wait_until};
+use crate::support::{Call, Home, Need, proof, seeded, skip, wait_until};
 
 use super::{TROUBLE, faults, lift, log_faults, said, serves, starts_in};
 
@@ -123,8 +123,9 @@ fn a_user_with_few_processes_is_charged_nothing_and_served_when_there_are_more()
         all.iter().filter(|(_, trouble)| *trouble).count() >= 3,
         "limits that hurt nobody"
     );
+    let times = all.len();
     let wrong: Vec<_> = all.into_iter().flat_map(|(wrong, _)| wrong).collect();
-    assert_eq!(wrong, [""; 0]);
+    proof::holds("T24", times, &wrong);
 }
 
 #[test]
@@ -132,11 +133,9 @@ fn the_test_of_few_processes_catches_an_attempt_that_is_charged_for_them() {
     if skip(Need::Root) {
         return;
     }
-    let (wrong, _) = few_processes(unused_uid(), 2, &[("RETRIER_BUG", "charges_shortage")]);
-    assert!(
-        wrong.iter().any(|wrong| wrong.contains(": run ")),
-        "{wrong:?}"
-    );
+    let bug = "charges_shortage";
+    let (wrong, _) = few_processes(unused_uid(), 2, &[("RETRIER_BUG", bug)]);
+    proof::catches("T24", bug, &wrong, |wrong| wrong.contains(": run "));
 }
 
 #[test]

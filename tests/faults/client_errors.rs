@@ -91,7 +91,7 @@ fn fail(call: &str, error: &str, nth: usize, there: bool, bug: &str) -> (Vec<Str
 fn sweep(case: &(&str, &str, bool), bug: &str, times: &AtomicUsize) -> Vec<String> {
     let (call, error, there) = case;
     // The short form takes some.
-    let step = proof::repetitions(19, 1);
+    let step = proof::repetitions(19, 2);
     let mut found = Vec::new();
     for nth in (1..MANY).step_by(step) {
         let (wrong, reached) = fail(call, error, nth, *there, bug);

@@ -362,15 +362,16 @@ fn a_kill_loop_catches_hooks_that_are_doubled_and_unfinished_runs_that_are_forgo
         return;
     }
     let bugs = [
-        ("T5", "doubles_hooks", "has the hooks ["),
-        ("T25", "forgets_unfinished", "was forgotten before"),
+        ("T5", "doubles_hooks", "has the hooks [", false),
+        ("T25", "forgets_unfinished", "was forgotten before", true),
     ];
     thread::scope(|scope| {
-        for (row, bug, words) in bugs {
+        for (row, bug, words, sweeps) in bugs {
             scope.spawn(move || {
                 let whole = Duration::from_secs(10);
                 let scene = Scene {
-                    calls: 200,
+                    calls: 100,
+                    sweeps,
                     ..Scene::CALM.lasting(whole)
                 };
                 let came = fray(scene, &mut seeded(bug), whole, bug, &|_| false);

@@ -88,11 +88,16 @@ impl Fray<'_> {
         killed
     }
 
-    /// Forgets all that has ended, again and again. Gives how often.
+    /// Forgets all that has ended, again and again, and tries to forget what has not. Gives how often.
     fn sweep(&self, mut rng: fastrand::Rng) -> usize {
         let mut swept = 0;
         while !self.is_over() {
             self.pause(&mut rng, 50..500);
+            // The newest has not ended as a rule, and has to stay then.
+            if let Some(id) = self.clients.ids().last().filter(|_| rng.bool()) {
+                let args = ["cleanup", &id.to_string()];
+                self.clients.make((Op::Cleanup, Some(*id)), &args, None);
+            }
             let sweep = ["cleanup", "--older-than", "0"];
             swept += usize::from(self.clients.make((Op::Cleanup, None), &sweep, None).exit == 0);
         }

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use crate::support::{Home, Journal};
 
 use super::super::load::Op;
@@ -144,8 +146,7 @@ impl World {
         let plain = format!("{trips}{sleep}{}", self.exit(""));
         if rng.u8(..12) == 0 {
             let name = format!("batch-{number}");
-            let line = self.journal.line(&plain);
-            let line = serde_json::json!({"shell": line}).to_string() + "\n";
+            let line = json!({"shell": self.journal.line(&plain)}).to_string() + "\n";
             args.extend(["--name", &name, "--batch", "-"]);
             return Order {
                 op: Op::Run,

@@ -195,7 +195,6 @@ impl Store {
         look: impl FnOnce(Reader<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         if failpoint::has_bug("keeps_reading") {
-            // It never ends.
             let _ = self.connection.execute_batch("BEGIN");
             return look(self.read());
         }

@@ -158,7 +158,8 @@ impl Fray<'_> {
         let scene = self.scene;
         let idle = |(nemesis, times)| scene.has(nemesis) && times == 0;
         let idle = Nemesis::ALL.into_iter().zip(happened).any(idle);
-        let least = [scene.runs / 4, 1, 1, 1];
+        // What is swept away can hardly be retried.
+        let least = [scene.runs / 4, 1, usize::from(!scene.sweeps), 1];
         let lazy = done.iter().zip(least).any(|(done, least)| *done < least);
         (idle || lazy).then(|| format!("too little was done: {happened:?}, {done:?}"))
     }

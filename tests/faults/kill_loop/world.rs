@@ -123,8 +123,7 @@ impl World {
     pub fn order(&self, rng: &mut fastrand::Rng, number: u64) -> Order {
         let hook = self.hook();
         let mut args: Vec<&str> = vec!["run"];
-        args.extend(POLICY);
-        args.extend(["--on-complete", &hook]);
+        args.extend(POLICY.into_iter().chain(["--on-complete", &hook]));
         let mut trips = String::new();
         let priority = format!("--priority={}", rng.i32(-3..=3));
         args.push(&priority);

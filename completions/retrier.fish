@@ -1,20 +1,25 @@
-# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
-function __fish_retrier_global_optspecs
-    string join \n db= h/help V/version
-end
+# fish completion for retrier: asks the program itself at each TAB.
 
-function __fish_retrier_needs_command
-    # Figure out if the current invocation already has a command.
-    set -l cmd (commandline -opc)
-    set -e cmd[1]
-    argparse -s (__fish_retrier_global_optspecs) -- $cmd 2>/dev/null
-    or return
-    if set -q argv[1]
-        # Also print the command, so this can be used to figure out what it is.
-        echo $argv[1]
-        return 1
+function __retrier_complete
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -l said (command retrier __complete fish $words "$current" 2>/dev/null)
+    switch "$said[1]"
+        case values
+            set -q said[2]; and printf '%s\n' $said[2..]
+        case files folders
+            set -l option (string match -r '^--[^=]*=' -- "$current")
+            set -l path (string replace -r '^--[^=]*=' '' -- "$current")
+            if test "$said[1]" = files
+                printf '%s\n' "$option"(__fish_complete_path "$path")
+            else
+                printf '%s\n' "$option"(__fish_complete_directories "$path" '')
+            end
+        case 'command *'
+            # fish counts from 1.
+            set -l first (math (string split ' ' -- $said[1])[2] + 1)
+            complete -C "$(string escape -- $words[$first..] | string join ' ') $current"
     end
-    return 0
 end
 
 function __fish_retrier_using_subcommand
@@ -289,3 +294,5 @@ complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_su
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from pool" -f -a "delete" -d 'Delete a pool in which every run has ended'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "status" -d 'Say whether one runs; exit 1 when none does'
+complete -c retrier -e
+complete -c retrier -k -f -a '(__retrier_complete)'

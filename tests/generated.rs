@@ -4,24 +4,21 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use clap_complete::Shell;
+use retrier::cli::args::Shell;
 use retrier::cli::generate::{completions, man_pages};
 
 use crate::support::{Home, assert_generated};
 
 #[test]
 fn completions_are_what_the_program_makes() {
-    for (shell, file) in [
-        (Shell::Bash, "completions/retrier.bash"),
-        (Shell::Zsh, "completions/_retrier"),
-        (Shell::Fish, "completions/retrier.fish"),
+    for (shell, name, file) in [
+        (Shell::Bash, "bash", "completions/retrier.bash"),
+        (Shell::Zsh, "zsh", "completions/_retrier"),
+        (Shell::Fish, "fish", "completions/retrier.fish"),
     ] {
-        assert_generated(file, &completions(shell));
+        assert_generated(file, completions(shell));
         let home = Home::new();
-        let printed = home
-            .retrier(["completions", &shell.to_string()])
-            .output()
-            .ok();
+        let printed = home.retrier(["completions", name]).output().ok();
         assert_eq!(printed.stdout, completions(shell));
     }
 }

@@ -50,6 +50,7 @@ mod reference;
 mod retry;
 mod secrets;
 mod simulator;
+mod shells;
 mod slots;
 mod stats;
 mod store;

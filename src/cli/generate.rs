@@ -6,19 +6,20 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::Command;
-use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::args;
+use super::args::{self, Shell};
 use super::failure::code;
 use super::objects;
 
 /// The completion script of `shell`.
-pub fn completions(shell: Shell) -> Vec<u8> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut args::command(), "retrier", &mut script);
-    script
+pub fn completions(shell: Shell) -> &'static [u8] {
+    match shell {
+        Shell::Bash => include_bytes!("../../completions/retrier.bash"),
+        Shell::Zsh => include_bytes!("../../completions/_retrier"),
+        Shell::Fish => include_bytes!("../../completions/retrier.fish"),
+    }
 }
 
 /// Writes the manual pages into the folder `dir`.

@@ -10,6 +10,7 @@ mod cancel;
 mod capture;
 mod cleanup;
 mod client;
+mod complete;
 mod daemon;
 mod doctor;
 mod environment;
@@ -54,6 +55,13 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         .is_some_and(|first| first == program::ARGUMENT)
     {
         return shim(&arguments[2..]);
+    }
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == complete::ARGUMENT)
+    {
+        complete::main(&arguments[2..]);
+        return ExitCode::SUCCESS;
     }
     store::set_up();
     let cli = match args::parse(arguments) {
@@ -108,6 +116,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::Completions(args) => {
             out::text(&String::from_utf8_lossy(&generate::completions(args.shell)))
         }
+        Verb::Completions(args) => out::bytes(generate::completions(args.shell)),
         Verb::Man(args) => generate::write_man_pages(&args.dir),
     }
 }

@@ -156,6 +156,12 @@ impl Status {
         Self::Canceled,
     ];
 
+    /// Those of a run that has not ended.
+    pub const UNFINISHED: [Self; 3] = [Self::Scheduled, Self::Queued, Self::Running];
+
+    /// Those of a run that has ended.
+    pub const FINISHED: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Canceled];
+
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {

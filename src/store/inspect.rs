@@ -70,6 +70,11 @@ impl Inspection {
     /// Opens the database of `folder` without changing it. `None`: there is none yet. Errors: it must not
     /// be used, or cannot be read; which is a finding too.
     pub fn open(folder: &Folder) -> Result<Option<Self>, StoreError> {
+        Self::within(folder, PATIENCE)
+    }
+
+    /// The same, with so much patience for who is in the way.
+    pub fn within(folder: &Folder, patience: Duration) -> Result<Option<Self>, StoreError> {
         if !place::check(folder)? {
             return Ok(None);
         }
@@ -81,7 +86,7 @@ impl Inspection {
         let _until_connected = index.map_err(|error| StoreError::from_io(path, error))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
-        connection.busy_timeout(PATIENCE).map_err(sqlite)?;
+        connection.busy_timeout(patience).map_err(sqlite)?;
         confine::confine(&connection).map_err(sqlite)?;
         let found = identify(&connection, path)?;
         let known = version();
@@ -138,7 +143,7 @@ impl Inspection {
     }
 
     /// Lets `look` see one moment.
-    fn at_once<T>(
+    pub fn at_once<T>(
         &self,
         look: impl FnOnce(Reader<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

@@ -151,7 +151,7 @@ fn waiting(status: Status) -> Vec<Walk> {
 impl Reader<'_> {
     /// The runs that pass `filter` at time `now`, newest first. To be called within one moment.
     pub fn list(&self, filter: &Filter, now: Timestamp) -> Result<Vec<RunRecord>, StoreError> {
-        let ids = self.list_ids(filter, now)?;
+        let ids = self.ids(filter, now)?;
         ids.into_iter().map(|id| self.record(id)).collect()
     }
 
@@ -160,7 +160,8 @@ impl Reader<'_> {
         Ok(!self.rows(OF_POOL, [name], |_| Ok(()))?.is_empty())
     }
 
-    fn list_ids(&self, filter: &Filter, now: Timestamp) -> Result<Vec<RunId>, StoreError> {
+    /// The ids of the runs that pass `filter` at time `now`, newest first. To be called within one moment.
+    pub fn ids(&self, filter: &Filter, now: Timestamp) -> Result<Vec<RunId>, StoreError> {
         if let Some(walk) = walk(filter, now) {
             return self.follow(&walk, filter.limit);
         }

@@ -19,8 +19,16 @@ pub enum Need {
     Script,
     /// The `flock` program: the tripwire against two attempts at once.
     Flock,
-    /// The `bash` program: a command that closes every descriptor.
+    /// The `bash` program: a command that closes every descriptor, completions.
     Bash,
+    /// The `zsh` program: completions.
+    Zsh,
+    /// The `fish` program: completions.
+    Fish,
+    /// The `mandoc` program: a second opinion on the manual pages.
+    Mandoc,
+    /// The `groff` program: manual pages.
+    Groff,
     /// The `strace` program, and leave to trace: a kill at each system call.
     Strace,
     /// The `sqlite3` program, of another version than ours: what others read.
@@ -35,12 +43,16 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which they are reported.
-    pub const ALL: [Need; 10] = [
+    pub const ALL: [Need; 14] = [
         Need::Curl,
         Need::Nohup,
         Need::Script,
         Need::Flock,
         Need::Bash,
+        Need::Zsh,
+        Need::Fish,
+        Need::Mandoc,
+        Need::Groff,
         Need::Strace,
         Need::Sqlite3,
         Need::Root,
@@ -56,6 +68,11 @@ impl Need {
             Need::Script => program("script").is_some(),
             Need::Flock => program("flock").is_some(),
             Need::Bash => program("bash").is_some(),
+            Need::Zsh => program("zsh").is_some(),
+            Need::Fish => program("fish").is_some(),
+            Need::Mandoc => program("mandoc").is_some(),
+            // groff-base has the program and not what its pages need.
+            Need::Groff => works("echo .TH x 1 | groff -man -ww -z"),
             Need::Strace => works("strace -o /dev/null true"),
             Need::Sqlite3 => program("sqlite3").is_some(),
             Need::Root => works("test \"$(id -u)\" = 0"),
@@ -78,7 +95,15 @@ impl Need {
                 "flock is missing (never two at once); install it with apt-get install util-linux"
             }
             Need::Bash => {
-                "bash is missing (commands that close all descriptors); install it with apt-get install bash"
+                "bash is missing (commands that close all descriptors, completions); install it with apt-get install bash"
+            }
+            Need::Zsh => "zsh is missing (completions); install it with apt-get install zsh",
+            Need::Fish => "fish is missing (completions); install it with apt-get install fish",
+            Need::Mandoc => {
+                "mandoc is missing (manual pages); install it with apt-get install mandoc"
+            }
+            Need::Groff => {
+                "groff does not work (manual pages); install it with apt-get install groff"
             }
             Need::Strace => {
                 "strace does not work (kills at each system call); install it with apt-get install strace"

@@ -32,10 +32,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
 const HOUSED_CRATES: [(&str, &[&str]); 3] = [
     ("sys", &["nix", "libc", "rustix", "signal_hook"]),
     ("store", &["rusqlite"]),
-    (
-        "cli",
-        &["clap", "indicatif", "clap_complete", "clap_mangen"],
-    ),
+    ("cli", &["clap", "indicatif", "clap_mangen"]),
 ];
 
 /// All breaches of one source. `dependencies` are the names under which the package's crates are used.

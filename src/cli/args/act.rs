@@ -92,8 +92,8 @@ pub struct CancelArgs {
           conflicts_with_all = ["ids", "key"])]
     pub pool: Option<String>,
 
-    /// With --all: those that are scheduled, queued or running alone
-    #[arg(long, value_name = "STATE", value_parser = unfinished, requires = "all",
+    /// With --all: those in this state alone
+    #[arg(long, value_name = "STATE", value_parser = status(&Status::UNFINISHED), requires = "all",
           conflicts_with_all = ["ids", "key"])]
     pub state: Option<Status>,
 
@@ -175,26 +175,8 @@ pub struct CleanupArgs {
     #[arg(long, value_name = "D", value_parser = duration)]
     pub older_than: Option<Duration>,
 
-    /// Only those that succeeded, failed or were canceled
-    #[arg(long, value_name = "STATE", value_parser = finished, requires = "older_than",
+    /// With --older-than: those in this state alone
+    #[arg(long, value_name = "STATE", value_parser = status(&Status::FINISHED), requires = "older_than",
           conflicts_with = "ids")]
     pub state: Option<Status>,
-}
-
-fn unfinished(text: &str) -> Result<Status, String> {
-    match status(text)? {
-        status @ (Status::Scheduled | Status::Queued | Status::Running) => Ok(status),
-        Status::Succeeded | Status::Failed | Status::Canceled => {
-            Err("such a run has ended, and is not canceled".to_owned())
-        }
-    }
-}
-
-fn finished(text: &str) -> Result<Status, String> {
-    match status(text)? {
-        status @ (Status::Succeeded | Status::Failed | Status::Canceled) => Ok(status),
-        Status::Scheduled | Status::Queued | Status::Running => {
-            Err("such a run has not ended, and is not forgotten".to_owned())
-        }
-    }
 }

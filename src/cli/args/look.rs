@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::model::Status;
 
@@ -36,8 +36,8 @@ pub struct StatusArgs {
     In a pipe the fields are separated by tabs: id, state, attempts, due, name, command."
 )]
 pub struct ListArgs {
-    /// Those in this state alone: scheduled, queued, running, succeeded, failed or canceled
-    #[arg(long, value_name = "STATE", value_parser = status)]
+    /// Those in this state alone
+    #[arg(long, value_name = "STATE", value_parser = status(&Status::ALL))]
     pub state: Option<Status>,
 
     /// Those of this name alone
@@ -116,13 +116,30 @@ pub struct LogsArgs {
 }
 
 /// Print the completion script of a shell
+///
+/// It completes verbs, options, states, and what is stored: runs, with what they are where the shell
+/// shows that, pools, keys, names and locks. The script asks `retrier` whenever TAB is pressed, so it
+/// need not be made anew with a new version. zsh looks for a file _retrier in a folder of its fpath.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  retrier completions bash > \
     ~/.local/share/bash-completion/completions/retrier\n  \
+    retrier completions zsh > ~/.zfunc/_retrier\n  \
     retrier completions fish > ~/.config/fish/completions/retrier.fish")]
 pub struct CompletionsArgs {
     /// The shell
-    pub shell: clap_complete::Shell,
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// A shell that completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
 }
 
 /// Write the manual pages into a folder

@@ -29,7 +29,7 @@ pub use batch::LineParser;
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
 pub use doctor::DoctorArgs;
 pub use explain::ExplainArgs;
-pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, StatusArgs};
+pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, Shell, StatusArgs};
 pub use named::{OneRunArgs, RunsArgs};
 pub use policy::PolicyArgs;
 pub use pool::{DeleteArgs, NamesArgs, PoolArgs, PoolListArgs, PoolVerb, RateArg, SetArgs};

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
 use crate::model::spec::LOCK_MAX;
@@ -199,12 +200,12 @@ pub fn run_id(text: &str) -> Result<RunId, String> {
     }
 }
 
-/// A state of a run.
-pub fn status(text: &str) -> Result<Status, String> {
-    let found = Status::ALL.into_iter().find(|status| status.word() == text);
-    found.ok_or_else(|| {
-        let words = Status::ALL.map(Status::word);
-        format!("it must be one of {}", words.join(", "))
+/// One of the states `of` runs, which clap can name and suggest.
+pub fn status(of: &'static [Status]) -> impl TypedValueParser<Value = Status> {
+    let words = of.iter().map(|status| status.word());
+    PossibleValuesParser::new(words).map(move |word| {
+        let found = of.iter().find(|status| status.word() == word);
+        *found.expect("clap lets no other word through")
     })
 }
 

@@ -23,7 +23,7 @@ pub use pools::{PoolRow, pools, settings};
 pub use stats::stats_page;
 pub use table::{cut, table};
 pub use why::{Case, hold_words, stopper, why};
-pub use words::{clock_time, outcome, span};
+pub use words::{clock_time, command, outcome, span};
 
 /// How a page looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

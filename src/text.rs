@@ -14,6 +14,18 @@ pub use escape::{Escaper, escape_printed, escape_text};
 /// No duration may be longer: a hundred years of 365 days.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
+/// The one of `known` that `text` is a typing error away from: one letter that is missing, too many, wrong
+/// or swapped with the next, for each three that it has.
+pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
+    let far = text.chars().count().div_ceil(3);
+    let distances = known
+        .into_iter()
+        .map(|one| (strsim::osa_distance(text, one), one.as_str()));
+    let near = distances.filter(|(distance, _)| *distance <= far);
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, one)| one)
+}
+
 /// Compiled patterns may take this much memory together, in bytes. The time of a look is their size
 /// times that of the output, and the daemon itself looks at the output of a lost attempt.
 const PATTERNS_MAX: usize = 64 * 1024;

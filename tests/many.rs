@@ -133,22 +133,25 @@ fn a_pool_that_does_not_exist_is_wrong_usage_and_the_others_are_named() {
         &["retry", "--all-failed"],
         &["wait", "--all"],
     ];
-    let refused = |there: &str| {
+    let refused = |there: &str, hint: &str| {
         for verb in verbs {
             let call = home.retrier([verb, &["--pool", "mial"]].concat());
             let said = call.output().exits(2);
             let expected = format!(
                 "retrier: error: there is no pool mial; there {there}\n\
-                 hint: `retrier pool set NAME` makes one\n"
+                 hint: {hint}\n"
             );
             assert_eq!((said.text(), said.error_text()), (String::new(), expected));
         }
     };
-    refused("is default");
+    refused("is default", "`retrier pool set NAME` makes one");
     assert!(!home.db().exists(), "a database was made");
     home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
     set_pool(&home, "mail", false);
-    refused("are default, mail");
+    refused(
+        "are default, mail",
+        "did you mean mail? `retrier pool list` shows all pools",
+    );
     assert_eq!(states(&home), counts(&[("scheduled", 1)]));
 }
 
@@ -201,7 +204,8 @@ fn what_goes_with_all_goes_with_nothing_else() {
     ] {
         let said = home.retrier(wrong).output().exits(2);
         assert_eq!(said.text(), "", "{wrong:?}");
-        assert!(said.error_text().starts_with("error: "), "{wrong:?}");
+        let said = said.error_text();
+        assert!(said.starts_with("retrier: error: "), "{wrong:?}");
     }
     assert!(!home.db().exists());
 }

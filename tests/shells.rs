@@ -117,11 +117,15 @@ fn candidates_look_into_the_database_that_the_line_names() {
 #[test]
 fn a_line_says_what_a_run_is_and_no_more_than_fits() {
     let home = stocked();
+    home.run(["--delay", "1h", "--name", HOSTILE, "--", "true"]);
     let call = home.retrier(["__complete", "zsh", "retrier", "status", ""]);
     let told = String::from_utf8(call.output().ok().stdout).expect("it is UTF-8");
     let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines[2..], ["2\tsucceeded: true", "1\tfailed: false"]);
-    let (id, about) = lines[1].split_once('\t').expect("a tab");
+    assert_eq!(lines[3..], ["2\tsucceeded: true", "1\tfailed: false"]);
+    let (_, named) = lines[1].split_once('\t').expect("a tab");
+    assert!(named.ends_with("touch pwned\\t\\u{1b…"), "{named}");
+    assert!(!named.contains(char::is_control), "{named}");
+    let (id, about) = lines[2].split_once('\t').expect("a tab");
     assert_eq!(id, "3");
     assert!(
         about.starts_with("scheduled: echo $'$(touch pwned)"),
@@ -129,6 +133,7 @@ fn a_line_says_what_a_run_is_and_no_more_than_fits() {
     );
     assert_eq!(about.chars().count(), 60);
     assert!(!about.contains(char::is_control), "{about}");
+    assert_eq!(offered(&home, &["list", "--name", ""]), ["values"]);
 }
 
 /// Types `keys` into an interactive shell, in a terminal of its own.

@@ -29,6 +29,10 @@ use super::{out, pool, run};
 /// The most that is read of a batch.
 const BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// What to do about a line that is an object and wrong.
+const OBJECT_HINT: &str =
+    "a field is a long option of `run`, with _ for -; `retrier help run` shows them";
+
 /// The most runs of a batch: nobody else can write while they are stored, and others wait for a
 /// minute.
 const RUNS_MAX: usize = 250_000;
@@ -170,8 +174,8 @@ impl<'a> Batch<'a> {
             File::open(file).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
         };
         read.map_err(|error| {
-            let message = format!("--batch {name}: {error}");
-            Failure::new(code::FAILED, message).hint("nothing was stored")
+            Failure::of_file(format!("--batch {name}"), &error)
+                .hint("nothing was stored; name a file that you can read")
         })?;
         let batch = Self {
             args,
@@ -235,7 +239,7 @@ impl<'a> Batch<'a> {
                 let parser = parser.get_or_insert_with(LineParser::of_run);
                 let own = parser
                     .parse(text, self.args)
-                    .map_err(|why| Failure::new(code::USAGE, why).into())
+                    .map_err(|why| Failure::new(code::USAGE, why).hint(OBJECT_HINT).into())
                     .and_then(|args| {
                         let defaults = pools.defaults(submission.read(), &args.pool)?;
                         self.object(&args, &defaults, (&mut checks, &mut inputs), frame)

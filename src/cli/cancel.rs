@@ -87,7 +87,9 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
             store.sync()?;
             let word = run.state.status(now).word();
             let message = format!("run {id} has ended before: {word}");
-            bail!(Failure::new(code::STATE, message));
+            let hint =
+                format!("`retrier status {id}` shows how, `retrier cleanup {id}` forgets it");
+            bail!(Failure::new(code::STATE, message).hint(hint));
         }
     };
     failpoint::reach("cancel_committed")?;

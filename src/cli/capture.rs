@@ -81,9 +81,10 @@ pub fn input(args: &RunArgs) -> anyhow::Result<Option<Arc<[u8]>>> {
 /// Who reads a pipe may wait for ever, and nobody could store anything meanwhile.
 pub fn check_regular(path: &Path) -> anyhow::Result<()> {
     let found = path.metadata();
-    let found = found.with_context(|| path.display().to_string())?;
+    let found = found.map_err(|error| unreadable(path, &error))?;
     if !found.is_file() {
-        bail!("{}: it is not a regular file", path.display());
+        let message = format!("stdin: {} is not a regular file", path.display());
+        bail!(Failure::new(code::FAILED, message).hint("nothing was stored; name a file"));
     }
     Ok(())
 }
@@ -203,6 +204,16 @@ pub fn command(args: &RunArgs) -> Vec<Vec<u8>> {
     }
 }
 
+fn unusable(folder: &Path, error: &io::Error) -> Failure {
+    Failure::of_file(format!("the folder {}", folder.display()), error)
+        .hint("nothing was stored; --cwd names another folder, --no-check stores it anyway")
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::of_file(format!("stdin: {}", path.display()), error)
+        .hint("nothing was stored; name a file that you can read")
+}
+
 fn cwd(args: &RunArgs) -> anyhow::Result<PathBuf> {
     let current = env::current_dir().context("the current folder")?;
     let cwd = args
@@ -213,9 +224,9 @@ fn cwd(args: &RunArgs) -> anyhow::Result<PathBuf> {
         Ok(found) if found.is_dir() => Ok(cwd),
         Ok(_) if !args.no_check => {
             let error = io::Error::from(io::ErrorKind::NotADirectory);
-            Err(error).context(cwd.display().to_string())
+            Err(unusable(&cwd, &error).into())
         }
-        Err(error) if !args.no_check => Err(error).context(cwd.display().to_string()),
+        Err(error) if !args.no_check => Err(unusable(&cwd, &error).into()),
         Ok(_) | Err(_) => Ok(cwd),
     }
 }
@@ -260,7 +271,10 @@ fn check_size(command: &[Vec<u8>], known: &Known) -> anyhow::Result<()> {
         let message = format!(
             "arguments and environment of {total} bytes are too long, the kernel takes {max}"
         );
-        bail!(Failure::new(code::USAGE, message));
+        bail!(
+            Failure::new(code::USAGE, message)
+                .hint("--no-env leaves the environment out; --stdin FILE takes up to 16 MiB")
+        );
     }
     Ok(())
 }
@@ -288,7 +302,7 @@ fn stdin(path: &Path) -> anyhow::Result<Vec<u8>> {
         let file = File::open(path);
         file.and_then(|file| file.take(STDIN_MAX + 1).read_to_end(&mut bytes))
     };
-    read.with_context(|| path.display().to_string())?;
+    read.map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > STDIN_MAX {
         let message = format!("{}: the input is larger than 16 MiB", path.display());
         bail!(

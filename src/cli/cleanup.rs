@@ -63,14 +63,17 @@ fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<u8> {
             Failure::new(code::STATE, format!("run {id} has not ended"))
                 .hint(format!("`retrier cancel {id}` ends it")),
         ),
-        Removed::Closing => Some(Failure::new(
-            code::STATE,
-            format!("run {id} is canceled, and its attempt is still being ended"),
-        )),
-        Removed::HookUnfinished(hook) => Some(Failure::new(
-            code::STATE,
-            format!("the hook of run {id}, run {hook}, has not ended"),
-        )),
+        Removed::Closing => {
+            let message = format!("run {id} is canceled, and its attempt is still being ended");
+            let hint = "it has ended when its grace is over at the latest; call it again then";
+            Some(Failure::new(code::STATE, message).hint(hint))
+        }
+        Removed::HookUnfinished(hook) => {
+            let message = format!("the hook of run {id}, run {hook}, has not ended");
+            let hint =
+                format!("`retrier wait {hook}` waits for it, `retrier cancel {hook}` ends it");
+            Some(Failure::new(code::STATE, message).hint(hint))
+        }
     };
     if let Some(refused) = refused {
         bail!(refused);

@@ -164,7 +164,8 @@ fn running(client: &Client) -> anyhow::Result<Option<OwnedFd>> {
 fn daemon_status(client: &Client) -> anyhow::Result<u8> {
     let Some(holder) = look(client)? else {
         let database = client.folder.database().display();
-        bail!("no daemon serves {database}");
+        let message = format!("no daemon serves {database}");
+        bail!(Failure::new(code::FAILED, message).hint("`retrier daemon --detach` starts one"));
     };
     let kind = if holder.automatic {
         "started by a client"

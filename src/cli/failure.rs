@@ -1,9 +1,13 @@
 //! Why a verb could not do its work: the exit code, the message, and what to do next.
 
 use std::fmt;
+use std::io;
 
 use crate::daemon::serve::ServeError;
 use crate::store::StoreError;
+use crate::text::nearest;
+
+use super::render;
 
 /// The exit codes that all verbs share.
 pub mod code {
@@ -51,7 +55,7 @@ impl Failure {
     pub fn new(code: u8, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: without_numbers(message.into()),
             hint: None,
         }
     }
@@ -60,6 +64,11 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// `what` could not be done with a file or folder, for this reason.
+    pub fn of_file(what: impl fmt::Display, error: &io::Error) -> Self {
+        Self::new(code::FAILED, format!("{what}: {error}"))
     }
 
     /// The same failure where a command's exit code is passed on, so that the two are not mixed.
@@ -94,11 +103,15 @@ impl From<anyhow::Error> for Failure {
                 Self::new(code::STATE, held.to_string()).hint(HELD_HINT)
             }
             (None, Some(ServeError::System(..)) | None) => {
-                Self::new(code::FAILED, format!("{error:#}"))
+                Self::new(code::FAILED, format!("{error:#}")).hint(DOCTOR_HINT)
             }
         }
     }
 }
+
+/// What to do about what nobody has foreseen.
+const DOCTOR_HINT: &str =
+    "`retrier doctor` looks what is wrong with the database, the daemon and the machine";
 
 /// What to do about a daemon that is in the way.
 pub const HELD_HINT: &str = "`retrier daemon stop` ends it; running attempts live on";
@@ -127,11 +140,19 @@ impl Failure {
             | StoreError::Io { .. }
             | StoreError::Sqlite { .. } => code::FAILED,
         };
-        let hint = error.hint().map(str::to_owned);
+        let meant = match error {
+            StoreError::NoPool { pool, others, .. } => nearest(pool, others)
+                .map(|near| format!("did you mean {near}? `retrier pool list` shows all pools")),
+            StoreError::NoKey { key, others, .. } => nearest(key, others).map(|near| {
+                let near = render::command(&[near.as_bytes().to_vec()]);
+                format!("did you mean --key {near}? `retrier list` shows the runs that are stored")
+            }),
+            _ => None,
+        };
+        let hint = meant.or_else(|| error.hint().map(str::to_owned));
         Self {
-            code,
-            message: error.to_string(),
             hint,
+            ..Self::new(code, error.to_string())
         }
     }
 }
@@ -141,4 +162,14 @@ pub fn first_of(codes: &[u8]) -> u8 {
     let order = [code::FAILED, code::UNKNOWN, code::NO_RUN, code::STATE];
     let found = order.into_iter().find(|code| codes.contains(code));
     found.unwrap_or(code::DONE)
+}
+
+/// The system's errors without their numbers, which say nothing to a person.
+fn without_numbers(mut message: String) -> String {
+    while let Some(at) = message.find(" (os error ") {
+        let rest = &message[at..];
+        let Some(end) = rest.find(')') else { break };
+        message.replace_range(at..=at + end, "");
+    }
+    message
 }

@@ -1,8 +1,12 @@
 //! A line of a batch as the words of a command: split as a shell does it, or put into a template.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::failure::{Failure, code};
+
+/// What to do about a quote that is not closed.
+const QUOTE_HINT: &str =
+    "a quote or backslash that is meant stands in quotes, or behind a backslash";
 
 /// The words of a line, as a shell splits it.
 pub fn split(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
@@ -10,17 +14,21 @@ pub fn split(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
     let split: Vec<Vec<u8>> = words.by_ref().collect();
     if words.had_error {
         let message = "a quote is not closed, or nothing follows the last backslash";
-        bail!(Failure::new(code::USAGE, message));
+        bail!(Failure::new(code::USAGE, message).hint(QUOTE_HINT));
     }
     Ok(split)
 }
 
 /// The words of a template.
 pub fn template(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
-    let words = split(text).context("--template");
-    let words = words.map_err(|error| Failure::new(code::USAGE, format!("{error:#}")))?;
+    let words = split(text).map_err(|error| {
+        let mut failure = Failure::from(error);
+        failure.message = format!("--template: {}", failure.message);
+        failure
+    })?;
     if words.is_empty() {
-        bail!(Failure::new(code::USAGE, "--template: there is no command"));
+        let failure = Failure::new(code::USAGE, "--template: there is no command");
+        bail!(failure.hint("for example --template 'curl -fsSO {}'"));
     }
     Ok(words)
 }

@@ -7,7 +7,7 @@ use crate::store::{Store, Stream};
 
 use super::args::LogsArgs;
 use super::client::Client;
-use super::failure::code;
+use super::failure::{Failure, code};
 use super::progress::TICK;
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
@@ -32,7 +32,14 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
     }
     let number = args.attempt.unwrap_or(run.attempts);
     if number > run.attempts {
-        bail!("run {id} has {} attempts, not {number}", run.attempts);
+        let message = match run.attempts {
+            0 => format!("run {id} has no attempt yet"),
+            1 => format!("run {id} has 1 attempt, not {number}"),
+            some => format!("run {id} has {some} attempts, not {number}"),
+        };
+        bail!(
+            Failure::new(code::FAILED, message).hint(format!("`retrier status {id}` shows them"))
+        );
     }
     for (stream, to) in streams {
         let path = client.folder.output(id, AttemptNumber(number), *stream);

@@ -51,6 +51,7 @@ fn keyed(client: &Client, store: Option<&Store>, key: &str) -> Result<RunId, Sto
         None => Err(StoreError::NoKey {
             key: key.to_owned(),
             path: client.folder.database().to_owned(),
+            others: Vec::new(),
         }),
     }
 }

@@ -12,6 +12,7 @@ mod cleanup;
 mod client;
 mod complete;
 mod daemon;
+mod defect;
 mod doctor;
 mod environment;
 mod events;
@@ -21,6 +22,7 @@ pub mod generate;
 mod line;
 mod list;
 mod logs;
+mod manual;
 mod many;
 pub mod objects;
 mod out;
@@ -35,6 +37,7 @@ mod several;
 mod stats;
 mod status;
 mod tail;
+mod usage;
 mod wait;
 mod waiting;
 
@@ -44,33 +47,45 @@ use std::process::ExitCode;
 use crate::shim::program;
 use crate::store;
 
+use clap::error::ErrorKind;
+
 use args::{Cli, PoolVerb, Verb};
 use client::Client;
 
 /// Runs the program with `arguments`, the program's own name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    // Before clap, so that a shim starts small.
-    if arguments
-        .get(1)
-        .is_some_and(|first| first == program::ARGUMENT)
-    {
-        return shim(&arguments[2..]);
+    defect::tell();
+    let failed = ExitCode::from(code::FAILED);
+    defect::caught(failed, || call(&arguments))
+}
+
+fn call(arguments: &[OsString]) -> ExitCode {
+    // Before clap, so that these start small.
+    match arguments.get(1) {
+        Some(first) if first == program::ARGUMENT => return shim(&arguments[2..]),
+        Some(first) if first == complete::ARGUMENT => {
+            complete::main(&arguments[2..]);
+            return ExitCode::SUCCESS;
+        }
+        Some(_) | None => store::set_up(),
     }
-    if arguments
-        .get(1)
-        .is_some_and(|first| first == complete::ARGUMENT)
-    {
-        complete::main(&arguments[2..]);
-        return ExitCode::SUCCESS;
-    }
-    store::set_up();
     let cli = match args::parse(arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, arguments),
     };
-    match act(cli) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => ExitCode::from(out::failure(error)),
+    let code = defect::caught(of_defect(&cli.verb), || {
+        act(cli).unwrap_or_else(out::failure)
+    });
+    ExitCode::from(code)
+}
+
+/// The exit code if this verb has a defect: what nobody knows is not passed off as a command's own.
+fn of_defect(verb: &Verb) -> u8 {
+    match verb {
+        Verb::Wait(_) => code::RETRIER,
+        Verb::Run(args) if args.wait && args.batch.is_none() => code::RETRIER,
+        Verb::Run(_) => code::UNKNOWN,
+        _ => code::FAILED,
     }
 }
 
@@ -96,6 +111,14 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
     if reads {
         crate::sys::signal::die_of_broken_pipe();
     }
+    let quiet = match &cli.verb {
+        Verb::Run(args) => args.quiet,
+        Verb::Explain(args) => args.id.is_some() || args.key.is_some(),
+        _ => true,
+    };
+    if !quiet {
+        note_variables();
+    }
     let client = || Client::new(cli.common.db.as_deref());
     match &cli.verb {
         Verb::Run(args) => run::run(client, args),
@@ -114,26 +137,38 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Verb::Doctor(args) => doctor::doctor(&client()?, args),
         Verb::Daemon(args) => daemon::daemon(&client()?, args),
         Verb::Completions(args) => {
-            out::text(&String::from_utf8_lossy(&generate::completions(args.shell)))
+            out::text(&String::from_utf8_lossy(generate::completions(args.shell)))
         }
-        Verb::Completions(args) => out::bytes(generate::completions(args.shell)),
         Verb::Man(args) => generate::write_man_pages(&args.dir),
     }
 }
 
-/// What clap has to say: help on stdout with 0, a usage error on stderr with 2.
-fn usage(error: &clap::Error) -> ExitCode {
-    let printed = out::usage(error);
-    if error.use_stderr() {
-        variable_hint(error);
+/// What clap has to say: help on stdout with 0, or wrong usage on stderr with 2.
+fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let is_bare = matches!(
+        error.kind(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    if is_bare && let Some(help) = args::short_help(arguments) {
+        out::text_to_stderr(&help);
+        return ExitCode::from(code::USAGE);
     }
-    ExitCode::from(printed.unwrap_or_else(out::failure))
+    if error.use_stderr() {
+        let failure = usage::failure(error, arguments);
+        return ExitCode::from(out::failure(failure.into()));
+    }
+    ExitCode::from(out::help(error).unwrap_or_else(out::failure))
 }
 
-/// clap does not say when a wrong value came from the environment.
-fn variable_hint(error: &clap::Error) {
-    let named = error.to_string().contains("--db");
-    if named && std::env::var_os("RETRIER_DB").is_some() {
-        out::note("RETRIER_DB is set, and stands for --db where that is not given");
+/// Says which variables set nothing, to whoever may have mistyped them.
+fn note_variables() {
+    if !out::is_noted_at_terminal() {
+        return;
+    }
+    for (name, near) in args::unknown_variables() {
+        let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+        out::note(&format!(
+            "warning: {name} is the default of no option{near}"
+        ));
     }
 }

@@ -3,8 +3,6 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use anyhow::Context;
-
 use crate::model::OutputLimit;
 use crate::text::{Escaper, escape_printed, escape_text};
 
@@ -53,7 +51,9 @@ fn written(result: io::Result<()>) -> anyhow::Result<u8> {
     match result {
         Ok(()) => Ok(code::DONE),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(code::DONE),
-        Err(error) => Err(error).context("cannot write"),
+        Err(error) => Err(Failure::of_file("cannot write to stdout", &error)
+            .hint("make room where the output goes, or send it elsewhere")
+            .into()),
     }
 }
 
@@ -87,31 +87,27 @@ fn shortened(message: &str) -> String {
     format!("{} […] {}", &message[..start], &message[end..])
 }
 
-/// Prints what clap has to say: help on stdout, a usage error on stderr; without colours when an argument
-/// in it would give a terminal an order. Errors: help that cannot be written.
-pub fn usage(error: &clap::Error) -> anyhow::Result<u8> {
-    let plain = error.render().to_string();
-    let safe = Escaper::default().feed(plain.as_bytes());
-    let printed = if safe == plain.as_bytes() {
-        error.print()
-    } else if error.use_stderr() {
-        io::stderr().write_all(&safe)
-    } else {
-        io::stdout().write_all(&safe)
-    };
-    if error.use_stderr() {
-        // There is nobody else to tell.
-        return Ok(code::USAGE);
-    }
-    written(printed.and_then(|()| io::stdout().flush()))
+/// Prints the help that clap shows on stdout. Errors: it cannot be written.
+pub fn help(shown: &clap::Error) -> anyhow::Result<u8> {
+    written(shown.print().and_then(|()| io::stdout().flush()))
+}
+
+/// Prints help that nobody asked for on stderr.
+pub fn text_to_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Prints a failure on stderr and gives its exit code.
 pub fn failure(error: anyhow::Error) -> u8 {
     let failure = Failure::from(error);
-    note(&format!("error: {}", shortened(&failure.message)));
-    if let Some(hint) = &failure.hint {
+    self::error(&failure.message, failure.hint.as_deref());
+    failure.code
+}
+
+/// Prints what went wrong, and what to type next, on stderr.
+pub fn error(message: &str, hint: Option<&str>) {
+    note(&format!("error: {}", shortened(message)));
+    if let Some(hint) = hint {
         let _ = writeln!(io::stderr(), "hint: {}", escape_text(hint));
     }
-    failure.code
 }

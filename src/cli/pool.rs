@@ -37,7 +37,10 @@ pub fn pool(client: &Client, args: &PoolArgs) -> anyhow::Result<u8> {
 /// pool, it is that of the hooks, or a newer program has set them.
 pub fn defaults(read: Option<Reader<'_>>, name: &str) -> anyhow::Result<PolicyArgs> {
     if name == HOOKS {
-        return Err(Failure::new(code::USAGE, "the pool hooks is for hooks").into());
+        let failure = Failure::new(code::USAGE, "the pool hooks is for hooks");
+        return Err(failure
+            .hint("leave --pool out, or name one that `retrier pool list` shows")
+            .into());
     }
     let Some(read) = read else {
         return match name {
@@ -65,7 +68,8 @@ fn options(name: &str, stored: &str) -> Result<PolicyArgs, Failure> {
 fn set(client: &Client, args: &SetArgs) -> anyhow::Result<u8> {
     if args.name == HOOKS && args.retries != PolicyArgs::default() {
         let message = "the pool hooks takes no retry options: every hook has the usual ones";
-        return Err(Failure::new(code::USAGE, message).into());
+        let hint = "--parallel, --rate and --breaker can be set for it";
+        return Err(Failure::new(code::USAGE, message).hint(hint).into());
     }
     let mut store = client.create()?;
     let ring = client.ring();
@@ -299,7 +303,8 @@ fn turn_some(
 fn delete(client: &Client, name: &str) -> anyhow::Result<u8> {
     if [DEFAULT, HOOKS].contains(&name) {
         let message = format!("the pool {name} is always there, and cannot be deleted");
-        return Err(Failure::new(code::STATE, message).into());
+        let hint = format!("`retrier pool pause {name}` holds its runs back");
+        return Err(Failure::new(code::STATE, message).hint(hint).into());
     }
     let Some(mut store) = client.existing()? else {
         return Err(StoreError::no_pool_yet(name).into());

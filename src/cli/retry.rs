@@ -175,23 +175,34 @@ fn lost_pool(id: RunId, pool: &str) -> Failure {
 
 /// Why run `id` cannot be retried, in words.
 fn refused(id: RunId, run: &Run, refusal: Refusal, now: Timestamp) -> Failure {
-    let of_state = |message: String| Failure::new(code::STATE, message);
     let word = run.state.status(now).word();
-    match (refusal, &run.state) {
-        (Refusal::PastDeadline, _) => of_state(format!("run {id} would start after its deadline")),
-        (_, State::Held) => of_state(format!(
-            "run {id} is a hook that waits for its parent's attempt to end"
-        )),
-        (_, State::Waiting { .. }) => of_state(format!("run {id} is {word}, and due already")),
-        (_, State::Running { attempt }) => {
-            of_state(format!("run {id} is {word}, in attempt {attempt}"))
-                .hint(format!("`retrier cancel {id}` ends it first"))
-        }
-        (_, State::Succeeded) => of_state(format!("run {id} has succeeded")),
-        (_, State::Failed { .. } | State::Canceled { .. }) => {
-            of_state(format!("run {id} is {word}, and cannot be retried now"))
-        }
-    }
+    let (message, hint) = match (refusal, &run.state) {
+        (Refusal::PastDeadline, _) => (
+            format!("run {id} would start after its deadline"),
+            "a shorter --delay, or none, starts it before".to_owned(),
+        ),
+        (_, State::Held) => (
+            format!("run {id} is a hook that waits for its parent's attempt to end"),
+            "it starts by itself then".to_owned(),
+        ),
+        (_, State::Waiting { .. }) => (
+            format!("run {id} is {word}, and due already"),
+            format!("`retrier explain {id}` says why it does not run"),
+        ),
+        (_, State::Running { attempt }) => (
+            format!("run {id} is {word}, in attempt {attempt}"),
+            format!("`retrier cancel {id}` ends it first"),
+        ),
+        (_, State::Succeeded) => (
+            format!("run {id} has succeeded"),
+            format!("`retrier status {id}` shows its command, for another `retrier run`"),
+        ),
+        (_, State::Failed { .. } | State::Canceled { .. }) => (
+            format!("run {id} is {word}, and cannot be retried now"),
+            format!("`retrier explain {id}` says why"),
+        ),
+    };
+    Failure::new(code::STATE, message).hint(hint)
 }
 
 fn commit(pass: Pass<'_>) -> Result<(), StoreError> {

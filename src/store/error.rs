@@ -27,6 +27,8 @@ pub enum StoreError {
         key: String,
         /// The database that was looked into.
         path: PathBuf,
+        /// Keys that there are.
+        others: Vec<String>,
     },
     /// There is no such pool.
     #[error("there is no pool {pool}; there {known}")]
@@ -35,6 +37,8 @@ pub enum StoreError {
         pool: String,
         /// Which there are, in words.
         known: String,
+        /// The names of those that there are.
+        others: Vec<String>,
     },
     /// A pool takes no more runs.
     #[error("the pool {pool} has as many unfinished runs as it may have (--max-pending)")]
@@ -178,6 +182,7 @@ impl StoreError {
         Self::NoPool {
             pool: name.to_owned(),
             known: format!("is {DEFAULT}"),
+            others: vec![DEFAULT.to_owned()],
         }
     }
 
@@ -261,10 +266,13 @@ impl StoreError {
             Self::NotKept { .. } => {
                 Some("free as much room as the database takes and try again; it was not changed")
             }
-            Self::Replaced { .. }
-            | Self::Displaced { .. }
-            | Self::Io { .. }
-            | Self::Sqlite { .. } => None,
+            Self::Replaced { .. } => Some("the next call opens what is there now"),
+            Self::Displaced { .. } => Some("`retrier daemon status` says who holds it"),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("`ls -ld` shows whose it is; --db or RETRIER_DB name another file")
+            }
+            Self::Io { .. } => Some("--db or RETRIER_DB name another file"),
+            Self::Sqlite { .. } => Some("`retrier doctor` looks what is wrong"),
         }
     }
 }

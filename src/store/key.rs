@@ -10,7 +10,11 @@ use crate::model::{Key, RunId};
 use crate::sys::failpoint;
 
 use super::error::StoreError;
+use super::label::Label;
 use super::read::Reader;
+
+/// Among so many keys the one that was meant is looked for.
+const OTHERS_MAX: usize = 1000;
 
 const HOLDER: &str = "SELECT id FROM run WHERE key = ?1 AND key IS NOT NULL \
      AND (finished_at IS NULL OR open_attempt IS NOT NULL)";
@@ -23,10 +27,13 @@ impl Reader<'_> {
         if let Some(holder) = self.holder_of(text)? {
             return Ok(holder);
         }
-        let newest = self.newest_of(text)?;
-        newest.ok_or_else(|| StoreError::NoKey {
+        if let Some(newest) = self.newest_of(text)? {
+            return Ok(newest);
+        }
+        Err(StoreError::NoKey {
             key: text.to_owned(),
             path: self.path().to_owned(),
+            others: self.labels(Label::Key, "", OTHERS_MAX)?,
         })
     }
 

@@ -19,6 +19,9 @@ use super::tally::{ALL, Change};
 /// So many pools are named to somebody who has named another.
 const NAMED_MAX: usize = 20;
 
+/// Among so many pools the one that was meant is looked for.
+const OTHERS_MAX: usize = 1000;
+
 const POOL: &str = "SELECT name, parallel, paused, rate_starts, rate_ms, burst, breaker, backoff, \
      seed, options, arrival_us, streak, probes, probe_at, probe_run, held, scheduled, locked, \
      ready, running, closing, executions, failures, succeeded, failed, canceled, max_pending \
@@ -68,16 +71,18 @@ impl Reader<'_> {
 
     /// The error that there is no pool `name`, with those that there are.
     pub fn no_pool(&self, name: &str) -> Result<StoreError, StoreError> {
-        let sql = "SELECT name FROM pool WHERE name <> 'hooks' ORDER BY name LIMIT ?1";
-        let limit = NAMED_MAX as i64 + 1;
-        let mut known: Vec<String> = self.rows(sql, [limit], |row| row.get(0))?;
-        let more = known.len() > NAMED_MAX;
-        known.truncate(NAMED_MAX);
+        let others = self.pool_names("", OTHERS_MAX)?;
+        let known = &others[..others.len().min(NAMED_MAX)];
         let are = if known.len() > 1 { "are" } else { "is" };
-        let more = if more { " and more" } else { "" };
+        let more = if others.len() > NAMED_MAX {
+            " and more"
+        } else {
+            ""
+        };
         Ok(StoreError::NoPool {
             pool: name.to_owned(),
             known: format!("{are} {}{more}", known.join(", ")),
+            others,
         })
     }
 

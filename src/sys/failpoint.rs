@@ -1,7 +1,7 @@
 //! Places where a test can make the program die, stop, wait or fail.
 //!
 //! `RETRIER_CRASH=name:nth:action[,…]` acts the `nth` time (from 1) that this process reaches
-//! `name`; the actions are `kill`, `stop`, `sleep=MS` and `err=ENOSPC` (or another errno name).
+//! `name`; the actions are `kill`, `stop`, `panic`, `sleep=MS` and `err=ENOSPC` (or another errno name).
 //! `RETRIER_BUG=name[,…]` puts deliberate bugs in: a test of faults that does not catch the one that
 //! it is there for proves nothing. `RETRIER_FAKE_LAYOUT=1` makes the program its own successor, which
 //! knows one more layout. Without the feature `failpoints` nothing of this is in the binary.
@@ -69,6 +69,7 @@ fn act(action: &str) -> io::Result<()> {
 
     match action.split_once('=').unwrap_or((action, "")) {
         ("kill", _) => raise(Signal::SIGKILL)?,
+        ("panic", _) => panic!("a test asked for it"),
         ("stop", _) => raise(Signal::SIGSTOP)?,
         ("sleep", ms) => pause(ms.parse().unwrap_or(0)),
         ("err", "ENOSPC") => return Err(Errno::ENOSPC.into()),

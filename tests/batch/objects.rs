@@ -337,7 +337,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
         ),
         (json!({"once": true}), "once: it needs a key"),
         (json!({"stdin": "-"}), "stdin: it must be a file"),
-        (json!({"stdin": pipe}), "it is not a regular file"),
+        (json!({"stdin": pipe}), "is not a regular file"),
         (json!({"stdin": "/no/such"}), "/no/such: No such file"),
         (json!({"name": "a\u{0}b"}), "NUL"),
         (

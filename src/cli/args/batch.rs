@@ -10,6 +10,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Value};
 
+use crate::cli::usage::first_line;
+
 use super::hidden;
 use super::run::RunArgs;
 
@@ -51,8 +53,8 @@ impl LineParser {
             serde_json::from_slice(line).map_err(|error| json_error(&error))?;
         let words = self.words(&object)?;
         let matches = self.options.try_get_matches_from_mut(words);
-        let matches = matches.map_err(|error| said(&hidden(error)))?;
-        let own = RunArgs::from_arg_matches(&matches).map_err(|error| said(&error))?;
+        let matches = matches.map_err(|error| first_line(&hidden(error)))?;
+        let own = RunArgs::from_arg_matches(&matches).map_err(|error| first_line(&error))?;
         if own
             .stdin
             .as_deref()
@@ -202,14 +204,6 @@ fn json_error(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or_default();
     format!("not a JSON object: {what} at column {}", error.column())
-}
-
-/// What clap says, without its advice on how to call the program.
-fn said(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let what = text.split("\n\n").next().unwrap_or_default();
-    let what = what.strip_prefix("error: ").unwrap_or(what);
-    what.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl RunArgs {

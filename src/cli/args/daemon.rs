@@ -8,7 +8,7 @@ use crate::text::duration;
 
 use super::values::positive;
 
-/// Serve the database: start what is due, settle what has ended
+/// Serve the database: start what is due, settle what ended
 ///
 /// Runs in the foreground and logs to stderr. The verbs that need a daemon start one by
 /// themselves, which ends after a minute without an unfinished run. Stopping the daemon leaves
@@ -65,11 +65,15 @@ pub enum DaemonVerb {
     /// Stop it; running attempts live on, and the next daemon collects them
     Stop(StopArgs),
     /// Say whether one runs; exit 1 when none does
+    #[command(after_help = "Examples:\n  retrier daemon status\n  \
+        retrier daemon status >/dev/null || retrier daemon --detach\n\n\
+        Exit codes: 1 none runs.")]
     Status,
 }
 
 /// Stop the daemon
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  retrier daemon stop\n  retrier daemon stop --drain")]
 pub struct StopArgs {
     /// Start nothing more and wait until the running attempts have ended
     #[arg(long, conflicts_with = "kill")]

@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::cli::failure::{Failure, code};
+use crate::text::nearest;
 
 use super::policy::PolicyArgs;
 
@@ -60,6 +61,21 @@ pub fn layer() -> Result<PolicyArgs, Failure> {
     }
     let layer = read()?;
     Ok(LAYER.get_or_init(|| layer).clone())
+}
+
+/// The variables that begin as these do and are none of them, each with the one that was meant, as far as
+/// that can be told.
+pub fn unknown() -> Vec<(String, Option<String>)> {
+    let set = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    let mut set = set.filter(|name| name.starts_with(PREFIX)).peekable();
+    if set.peek().is_none() {
+        return Vec::new();
+    }
+    let options = options();
+    let known: Vec<String> = options.get_arguments().filter_map(variable).collect();
+    let unknown = set.filter(|name| !known.contains(name));
+    let near = |name: &String| nearest(name, &known).map(str::to_owned);
+    unknown.map(|name| (name.clone(), near(&name))).collect()
 }
 
 fn read() -> Result<PolicyArgs, Failure> {

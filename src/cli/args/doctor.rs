@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-/// Look whether anything is wrong with the database, the daemon or the machine
+/// Look whether database, daemon and machine are well
 ///
 /// Changes nothing, and works while a daemon serves. The database: whether every open attempt is known,
 /// every lock and pool is somebody's, how long its log is, who may look into it. The daemon: whether it

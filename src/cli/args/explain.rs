@@ -7,7 +7,7 @@ use crate::model::RunId;
 use super::policy::PolicyArgs;
 use super::values::{count, key, pool, run_id};
 
-/// Show what retry options come to, or why a run is where it is
+/// Show what retry options mean, or why a run is where it is
 ///
 /// Without an id nothing runs: the waits that the options of `run` plan are shown, without jitter
 /// and between which bounds with it, added up, and when it gives up.

@@ -143,8 +143,13 @@ pub enum Shell {
 }
 
 /// Write the manual pages into a folder
+///
+/// The folder is made when it is not there. `man` finds what is in ~/.local/share/man/man1.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  retrier man ~/.local/share/man/man1\n  \
+    retrier man pages && man ./pages/retrier-run.1")]
 pub struct ManArgs {
     /// The folder
+    #[arg(value_name = "DIR")]
     pub dir: PathBuf,
 }

@@ -8,6 +8,7 @@ mod daemon;
 mod defaults;
 mod doctor;
 mod explain;
+mod help;
 mod look;
 mod named;
 mod policy;
@@ -27,6 +28,7 @@ pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
 pub use backup::BackupArgs;
 pub use batch::LineParser;
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
+pub use defaults::unknown as unknown_variables;
 pub use doctor::DoctorArgs;
 pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, Shell, StatusArgs};
@@ -36,7 +38,7 @@ pub use pool::{DeleteArgs, NamesArgs, PoolArgs, PoolListArgs, PoolVerb, RateArg,
 pub use run::{IfExists, RunArgs};
 pub use stats::StatsArgs;
 
-/// Run a command so that it is not lost: stored, retried with backoff, its result kept.
+/// Run a command so that it is not lost: stored, retried, its result kept.
 #[derive(Debug, Parser)]
 #[command(
     name = "retrier",
@@ -44,10 +46,7 @@ pub use stats::StatsArgs;
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
-    subcommand_value_name = "VERB",
-    subcommand_help_heading = "Verbs",
-    after_help = "Exit codes: 0 done, 1 retrier could not do it, 2 wrong usage, 3 no such run, \
-                  4 the run's state forbids it.\n\n`retrier help VERB` tells more of a verb."
+    subcommand_value_name = "VERB"
 )]
 pub struct Cli {
     /// What comes with every verb.
@@ -98,13 +97,19 @@ pub enum Verb {
     Daemon(DaemonArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
-    #[command(hide = true)]
     Man(ManArgs),
 }
 
 /// The command line as it is parsed, completed and described.
 pub fn command() -> Command {
-    Cli::command().mut_subcommands(defaults::shown)
+    help::grouped(Cli::command().mut_subcommands(defaults::shown))
+}
+
+/// The short help of the verb that `arguments` name.
+pub fn short_help(arguments: &[OsString]) -> Option<String> {
+    let asked = arguments.iter().cloned().chain(["-h".into()]);
+    let help = help::short(command()).try_get_matches_from(asked);
+    help.err().map(|help| help.to_string())
 }
 
 /// The error without what was given for a variable: without a name before it, it may be a value.
@@ -122,10 +127,16 @@ fn hidden(mut error: clap::Error) -> clap::Error {
 
 /// Parses `arguments`, the program's own name first. Errors: wrong usage; or that help was asked
 /// for, which is printed the same way.
-pub fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
-    if let Some(parsed) = quick::parse(&arguments) {
+pub fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    if let Some(parsed) = quick::parse(arguments) {
         return parsed;
     }
     let matches = command().try_get_matches_from(arguments).map_err(hidden)?;
+    let arguments = help::asked(arguments.to_vec());
+    let program = match help::is_short(&arguments) {
+        true => help::short(command()),
+        false => command(),
+    };
+    let matches = program.try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
 }

@@ -311,7 +311,8 @@ impl RuleArgs {
         for (option, texts) in [("--retry-if", &self.retry_if), ("--stop-if", &self.stop_if)] {
             if !texts.is_empty() && text::patterns(texts).is_err() {
                 let message = format!("the patterns of {option} take too much memory together");
-                return Err(Failure::new(code::USAGE, message));
+                return Err(Failure::new(code::USAGE, message)
+                    .hint("give fewer of them, or some with shorter repetitions"));
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ use super::values::{count, pool};
 /// So many starts and so many at once at the most.
 const STARTS_MAX: u32 = 1_000_000;
 
-/// Make pools, and say how many runs of each run at once and how fast they start
+/// Make and limit pools: how much runs at once, and how fast
 ///
 /// Every run is in a pool: `default` where `run --pool` names no other, and `hooks`, where all hooks
 /// are. A run that waits for its next attempt takes no slot of its pool.

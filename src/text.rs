@@ -15,9 +15,10 @@ pub use escape::{Escaper, escape_printed, escape_text};
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The one of `known` that `text` is a typing error away from: one letter that is missing, too many, wrong
-/// or swapped with the next, for each three that it has.
+/// or swapped with the next, for each three that it has, but not all that it has.
 pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
-    let far = text.chars().count().div_ceil(3);
+    let length = text.chars().count();
+    let far = length.div_ceil(3).min(length.saturating_sub(1));
     let distances = known
         .into_iter()
         .map(|one| (strsim::osa_distance(text, one), one.as_str()));
@@ -219,5 +220,22 @@ mod tests {
         let ordinary = ["(?i)(deadline|timeout|timed out|connection (reset|refused))"; 10];
         assert!(patterns(&ordinary).is_ok());
         assert!(patterns(&[&"ordinary ".repeat(100); 40]).is_err());
+    }
+
+    #[test]
+    fn the_nearest_name_is_a_typing_error_away() {
+        let known = ["mail", "default", "a", "backup:nightly"].map(str::to_owned);
+        for (text, near) in [
+            ("mial", Some("mail")),
+            ("mai", Some("mail")),
+            ("Mail", Some("mail")),
+            ("defalut", Some("default")),
+            ("bakcup:nihgtly", Some("backup:nightly")),
+            ("b", None),
+            ("gpu", None),
+            ("main-queue", None),
+        ] {
+            assert_eq!(nearest(text, &known), near, "{text}");
+        }
     }
 }

@@ -74,14 +74,29 @@ _retrier() {
             retrier__subcmd__daemon,help)
                 cmd="retrier__subcmd__daemon__subcmd__help"
                 ;;
+            retrier__subcmd__daemon,install)
+                cmd="retrier__subcmd__daemon__subcmd__install"
+                ;;
+            retrier__subcmd__daemon,restart)
+                cmd="retrier__subcmd__daemon__subcmd__restart"
+                ;;
             retrier__subcmd__daemon,status)
                 cmd="retrier__subcmd__daemon__subcmd__status"
                 ;;
             retrier__subcmd__daemon,stop)
                 cmd="retrier__subcmd__daemon__subcmd__stop"
                 ;;
+            retrier__subcmd__daemon,uninstall)
+                cmd="retrier__subcmd__daemon__subcmd__uninstall"
+                ;;
             retrier__subcmd__daemon__subcmd__help,help)
                 cmd="retrier__subcmd__daemon__subcmd__help__subcmd__help"
+                ;;
+            retrier__subcmd__daemon__subcmd__help,install)
+                cmd="retrier__subcmd__daemon__subcmd__help__subcmd__install"
+                ;;
+            retrier__subcmd__daemon__subcmd__help,restart)
+                cmd="retrier__subcmd__daemon__subcmd__help__subcmd__restart"
                 ;;
             retrier__subcmd__daemon__subcmd__help,status)
                 cmd="retrier__subcmd__daemon__subcmd__help__subcmd__status"
@@ -91,6 +106,8 @@ _retrier() {
                 ;;
             retrier__subcmd__help,backup)
                 cmd="retrier__subcmd__help__subcmd__backup"
+            retrier__subcmd__daemon__subcmd__help,uninstall)
+                cmd="retrier__subcmd__daemon__subcmd__help__subcmd__uninstall"
                 ;;
             retrier__subcmd__help,cancel)
                 cmd="retrier__subcmd__help__subcmd__cancel"
@@ -143,11 +160,20 @@ _retrier() {
             retrier__subcmd__help,wait)
                 cmd="retrier__subcmd__help__subcmd__wait"
                 ;;
+            retrier__subcmd__help__subcmd__daemon,install)
+                cmd="retrier__subcmd__help__subcmd__daemon__subcmd__install"
+                ;;
+            retrier__subcmd__help__subcmd__daemon,restart)
+                cmd="retrier__subcmd__help__subcmd__daemon__subcmd__restart"
+                ;;
             retrier__subcmd__help__subcmd__daemon,status)
                 cmd="retrier__subcmd__help__subcmd__daemon__subcmd__status"
                 ;;
             retrier__subcmd__help__subcmd__daemon,stop)
                 cmd="retrier__subcmd__help__subcmd__daemon__subcmd__stop"
+                ;;
+            retrier__subcmd__help__subcmd__daemon,uninstall)
+                cmd="retrier__subcmd__help__subcmd__daemon__subcmd__uninstall"
                 ;;
             retrier__subcmd__help__subcmd__pool,delete)
                 cmd="retrier__subcmd__help__subcmd__pool__subcmd__delete"
@@ -321,7 +347,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__daemon)
-            opts="-h --parallel --retention --until-idle --stats-interval --detach --detached --automatic --db --help stop status help"
+            opts="-h --parallel --retention --stats-interval --log-format --until-idle --tick --detach --detached --automatic --unit --db --help stop restart status install uninstall help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -335,11 +361,23 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --stats-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
                 --until-idle)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --stats-interval)
+                --tick)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -355,7 +393,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__daemon__subcmd__help)
-            opts="stop status help"
+            opts="stop restart status install uninstall help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -369,6 +407,34 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__daemon__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__daemon__subcmd__help__subcmd__install)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__daemon__subcmd__help__subcmd__restart)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -410,6 +476,72 @@ _retrier() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        retrier__subcmd__daemon__subcmd__help__subcmd__uninstall)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__daemon__subcmd__install)
+            opts="-h --parallel --retention --stats-interval --log-format --print --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retention)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stats-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__daemon__subcmd__restart)
+            opts="-h --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         retrier__subcmd__daemon__subcmd__status)
             opts="-h --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -430,6 +562,24 @@ _retrier() {
             ;;
         retrier__subcmd__daemon__subcmd__stop)
             opts="-h --drain --kill --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__daemon__subcmd__uninstall)
+            opts="-h --print --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -683,8 +833,36 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__help__subcmd__daemon)
-            opts="stop status"
+            opts="stop restart status install uninstall"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__daemon__subcmd__install)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__daemon__subcmd__restart)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -711,6 +889,20 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__help__subcmd__daemon__subcmd__stop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retrier__subcmd__help__subcmd__daemon__subcmd__uninstall)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

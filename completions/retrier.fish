@@ -240,26 +240,49 @@ complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_su
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Start again what is in pools'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete a pool in which every run has ended'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l parallel -d 'Run at most N attempts at once in all pools, hooks not counted [default: what the pools allow]' -r
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l retention -d 'Forget runs that ended longer than D ago; 0 keeps them for ever' -r
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l until-idle -d 'Exit when no run is unfinished, or has been for D' -r
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l stats-interval -d 'Log what `retrier stats --json` prints every D, at least 1s, as a line of its own' -r
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l detach -d 'Go into the background, and log to FILE.d/daemon.log'
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l detached -d 'This process is the one in the background'
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l automatic -d 'A client has started it'
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -f -a "status" -d 'Say whether one runs; exit 1 when none does'
-complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l parallel -d 'Run at most N attempts at once in all pools, hooks not counted [default: what the pools allow]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l retention -d 'Forget runs that ended longer than D ago; 0 keeps them for ever' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l stats-interval -d 'Log what `retrier stats --json` prints every D, at least 1s, as a line of its own' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l log-format -d 'How a line of the log looks [default: RETRIER_LOG_FORMAT, else text]' -r -f -a "text\t'Time, level and a message'
+json\t'A JSON object'"
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l until-idle -d 'Exit when no run is unfinished, or has been for D' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l tick -d 'Do what is due now, and exit; after D (50s) let what runs go on for the next to collect' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l unit -d 'It is the service of this unit' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l detach -d 'Go into the background, and log to FILE.d/daemon.log'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l detached -d 'This process is the one in the background'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -l automatic -d 'A client has started it'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -f -a "restart" -d 'Stop it and start it anew, as it was started; running attempts live on'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -f -a "status" -d 'Say whether one runs; exit 1 when none does'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -f -a "install" -d 'Have systemd keep a daemon for this database, as a service of this user'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -f -a "uninstall" -d 'Stop the service of this database, and remove its unit'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l drain -d 'Start nothing more and wait until the running attempts have ended'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l kill -d 'End the running attempts first; they are interrupted, not charged, and run again later'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from status" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from install" -l parallel -d 'Run at most N attempts at once in all pools, hooks not counted [default: what the pools allow]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from install" -l retention -d 'Forget runs that ended longer than D ago; 0 keeps them for ever' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from install" -l stats-interval -d 'Log what `retrier stats --json` prints every D, at least 1s, as a line of its own' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from install" -l log-format -d 'How a line of the log looks [default: RETRIER_LOG_FORMAT, else text]' -r -f -a "text\t'Time, level and a message'
+json\t'A JSON object'"
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from install" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from install" -l print -d 'Print the unit, and change nothing'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -l print -d 'Print the unit that would be removed, and change nothing'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "restart" -d 'Stop it and start it anew, as it was started; running attempts live on'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "status" -d 'Say whether one runs; exit 1 when none does'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "install" -d 'Have systemd keep a daemon for this database, as a service of this user'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "uninstall" -d 'Stop the service of this database, and remove its unit'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c retrier -n "__fish_retrier_using_subcommand doctor" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand doctor" -l deep -d 'Read all that is stored, too: SQLite\'s own check, and whether every history, attempt, ending, hook, count and file fits the others'
@@ -293,6 +316,9 @@ complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_su
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from pool" -f -a "resume" -d 'Start again what is in pools'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from pool" -f -a "delete" -d 'Delete a pool in which every run has ended'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "restart" -d 'Stop it and start it anew, as it was started; running attempts live on'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "status" -d 'Say whether one runs; exit 1 when none does'
 complete -c retrier -e
 complete -c retrier -k -f -a '(__retrier_complete)'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "install" -d 'Have systemd keep a daemon for this database, as a service of this user'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "uninstall" -d 'Stop the service of this database, and remove its unit'

@@ -94,6 +94,7 @@ pub fn one(client: &Client, store: &mut Store, id: RunId) -> anyhow::Result<Canc
     };
     failpoint::reach("cancel_committed")?;
     store.sync()?;
+    tracing::debug!("canceled run {id}, committed and synced to the disk");
     let rung = ring.ring();
     if leaves_work(&transition) {
         client.ensure_daemon(rung)?;

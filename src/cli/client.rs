@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::daemon::doorbell::Ring;
-use crate::daemon::holder::{self, Holder};
+use crate::daemon::holder::{self, Holder, Start};
 use crate::daemon::launch;
 use crate::model::RunId;
 use crate::store::{Access, Folder, Store, StoreError};
@@ -20,6 +20,8 @@ use super::out;
 pub struct Client {
     /// Its paths.
     pub folder: Folder,
+    /// Whether a daemon is started when there is none.
+    pub starts_daemons: bool,
 }
 
 /// What there is of a daemon.
@@ -31,6 +33,8 @@ pub enum Service {
     Well {
         /// How many attempts it has open at once in all pools, if that is limited.
         parallel: Option<usize>,
+        /// Whether it stays for what is due later.
+        stays: bool,
     },
     /// One runs and starts nothing at the moment, for this reason.
     Troubled(String),
@@ -45,8 +49,10 @@ impl Client {
             None => default_database()?,
         };
         let absolute = std::path::absolute(&path).with_context(|| path.display().to_string())?;
+        tracing::debug!("the database is {}", absolute.display());
         Ok(Self {
             folder: Folder::of(&absolute),
+            starts_daemons: !is_set("RETRIER_NO_DAEMON_START"),
         })
     }
 
@@ -54,12 +60,19 @@ impl Client {
     pub fn create(&self) -> anyhow::Result<Store> {
         let store = self.opened(Store::open(&self.folder, Access::Create)?);
         let path = self.folder.database().display();
-        store.with_context(|| format!("{path} is gone"))
+        let store = store.with_context(|| format!("{path} is gone"))?;
+        tracing::debug!("opened the database, which is made if it is not there");
+        Ok(store)
     }
 
     /// The store; `None` when nothing was ever stored.
     pub fn existing(&self) -> anyhow::Result<Option<Store>> {
-        Ok(self.opened(Store::open(&self.folder, Access::Existing)?))
+        let store = self.opened(Store::open(&self.folder, Access::Existing)?);
+        match store {
+            Some(_) => tracing::debug!("opened the database"),
+            None => tracing::debug!("there is no database yet"),
+        }
+        Ok(store)
     }
 
     /// The store that must hold run `id`.
@@ -103,8 +116,16 @@ impl Client {
             Ok(Some(Holder {
                 trouble: Some(why), ..
             })) => Service::Troubled(why),
-            Ok(Some(Holder { parallel, .. })) => Service::Well { parallel },
-            _ if self.is_served() => Service::Well { parallel: None },
+            Ok(Some(Holder {
+                parallel, start, ..
+            })) => Service::Well {
+                parallel,
+                stays: start != Start::Tick,
+            },
+            _ if self.is_served() => Service::Well {
+                parallel: None,
+                stays: true,
+            },
             _ => Service::None,
         }
     }
@@ -124,32 +145,41 @@ impl Client {
     }
 
     /// Starts a daemon when there is none, and wakes one that was not `rung`. To be called after
-    /// the commit that it is to see.
+    /// the commit that it is to see. Where none is to be started, there being none is no error.
     pub fn ensure_daemon(&self, rung: bool) -> anyhow::Result<()> {
-        launch::ensure(&self.folder, rung).map_err(|error| {
+        if !self.starts_daemons {
+            self.wake_daemon(rung);
+            return Ok(());
+        }
+        let ensured = launch::ensure(&self.folder, rung).map_err(|error| {
             Failure::new(code::FAILED, format!("cannot start a daemon: {error}"))
                 .hint("`retrier daemon` in the foreground shows what is wrong")
-                .into()
-        })
+        })?;
+        for note in &ensured {
+            out::note(&format!("warning: {note}"));
+        }
+        if !ensured.is_empty() {
+            out::hint(
+                "`retrier daemon install` has systemd keep a daemon of its own; `retrier doctor` tells more",
+            );
+        }
+        Ok(())
     }
 }
 
-/// `$XDG_STATE_HOME/retrier/retrier.db`, by default below the home folder, which is looked up in
-/// the user database when HOME is not set. Relative values are ignored, as the XDG specification
-/// demands.
+/// Is the switch `name` of the environment on?
+fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// Where the database is when nobody names one. Errors: there is no home folder.
 fn default_database() -> anyhow::Result<PathBuf> {
-    let absolute = |path: PathBuf| path.is_absolute().then_some(path);
-    let state = env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .and_then(absolute);
-    let home = || env::home_dir().and_then(absolute);
-    let state = state.or_else(|| home().map(|home| home.join(".local/state")));
-    let state = state.ok_or_else(|| {
+    let failure = || {
         Failure::new(
             code::FAILED,
             "there is no home folder to keep the database in",
         )
         .hint("name a file with --db or RETRIER_DB")
-    })?;
-    Ok(state.join("retrier/retrier.db"))
+    };
+    Ok(Folder::standard().ok_or_else(failure)?)
 }

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use crate::model::Environment;
 use crate::sys::files::own_user;
+use crate::sys::manager;
 use crate::sys::spawn::path_bytes;
 
 use super::args::RunArgs;
@@ -30,7 +31,8 @@ const BARE: [&str; 4] = ["HOME", "USER", "SHELL", "PATH"];
 /// The environment that `args` ask for.
 pub fn of(args: &RunArgs) -> Environment {
     let all = || env::vars_os().map(|(key, value)| (key.into_vec(), value.into_vec()));
-    let ours = |key: &[u8]| OURS.iter().any(|name| name.as_bytes() == key);
+    let not_its = OURS.iter().chain(&manager::VARIABLES);
+    let ours = |key: &[u8]| not_its.clone().any(|name| name.as_bytes() == key);
     let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = if args.no_env {
         bare()
     } else if args.env_only.is_empty() {

@@ -102,7 +102,7 @@ impl From<anyhow::Error> for Failure {
             (None, Some(held @ ServeError::Held(_))) => {
                 Self::new(code::STATE, held.to_string()).hint(HELD_HINT)
             }
-            (None, Some(ServeError::System(..)) | None) => {
+            (None, Some(ServeError::System(..) | ServeError::Troubled(_)) | None) => {
                 Self::new(code::FAILED, format!("{error:#}")).hint(DOCTOR_HINT)
             }
         }

@@ -44,6 +44,7 @@ mod waiting;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::daemon::log;
 use crate::shim::program;
 use crate::store;
 
@@ -118,6 +119,9 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
     };
     if !quiet {
         note_variables();
+    // A daemon starts its log when it is set up.
+    if log::is_wanted() && !matches!(&cli.verb, Verb::Daemon(args) if args.serves()) {
+        log::start(None, None);
     }
     let client = || Client::new(cli.common.db.as_deref());
     match &cli.verb {

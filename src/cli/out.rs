@@ -63,6 +63,11 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "retrier: {}", escape_text(text));
 }
 
+/// Prints below a note what to type next.
+pub fn hint(text: &str) {
+    let _ = writeln!(io::stderr(), "hint: {text}");
+}
+
 /// Is a person looking at the notes?
 pub fn is_noted_at_terminal() -> bool {
     io::stderr().is_terminal()

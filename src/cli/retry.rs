@@ -215,6 +215,7 @@ fn commit(pass: Pass<'_>) -> Result<(), StoreError> {
 fn follow_up(client: &Client, store: &Store, ring: Ring) -> anyhow::Result<()> {
     failpoint::reach("retry_committed")?;
     store.sync()?;
+    tracing::debug!("the retry is committed and synced to the disk");
     if let Err(error) = client.ensure_daemon(ring.ring()) {
         // The retry is stored, and a daemon will find it.
         out::note(&format!("warning: the retry is stored, but {error:#}"));

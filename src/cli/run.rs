@@ -40,9 +40,14 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     // is killed right after its commit.
     let ring = client.ring();
     let Stored { id, is_new } = store.submit(&spec, clock::now)?;
+    match is_new {
+        true => tracing::debug!("stored run {id}, committed"),
+        false => tracing::debug!("run {id} has the key, nothing was stored"),
+    }
     // The daemon begins while this waits for the disk.
     let rung = ring.ring();
     store.sync()?;
+    tracing::debug!("synced to the disk");
     if !is_new {
         let whose = taken(&store, id, &spec)?;
         if args.if_exists == IfExists::Fail {
@@ -127,10 +132,13 @@ fn note_of_pool(store: &Store, id: RunId, name: &str) {
 /// Sees to it that a daemon runs what was stored, which goes on without it. `which` was stored, in
 /// words that go before that one.
 pub fn serve(client: &Client, args: &RunArgs, rung: bool, which: &str) {
-    if !args.no_daemon_start {
+    let starts = !args.no_daemon_start && client.starts_daemons;
+    if starts {
         // A daemon will find it. As a rule there is one, which was rung.
         let service = match client.service() {
-            Service::None => client.ensure_daemon(rung).map(|()| client.service()),
+            Service::None | Service::Well { stays: false, .. } => {
+                client.ensure_daemon(rung).map(|()| client.service())
+            }
             service if rung => Ok(service),
             service => client.ensure_daemon(rung).map(|()| service),
         };
@@ -142,7 +150,7 @@ pub fn serve(client: &Client, args: &RunArgs, rung: bool, which: &str) {
             Ok(Service::Well { .. } | Service::None) => {}
         }
     }
-    if args.no_daemon_start && !args.quiet && !client.is_served() {
+    if !starts && !args.quiet && !client.is_served() {
         out::note_to_terminal(&format!("{which} stored, but no daemon runs"));
     }
 }

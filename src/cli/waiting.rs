@@ -144,6 +144,7 @@ impl<'c> Waiting<'c> {
         }
         while let Some(id) = self.candidates.pop_front() {
             if self.pending.contains(&id) && store.read().has_ended(id)? {
+                tracing::debug!("run {id} has ended, or is gone");
                 return Ok(Some(id));
             }
         }
@@ -286,7 +287,7 @@ impl<'c> Waiting<'c> {
         // A daemon would serve, or make, another database than the one that is looked at here.
         store.check_place()?;
         let mut ring = self.client.ring();
-        if self.start && !ring.is_connected() {
+        if self.start && self.client.starts_daemons && !ring.is_connected() {
             let ensured = self.client.ensure_daemon(false);
             // It may have been taken away meanwhile, and that is why there is none.
             store.check_place()?;
@@ -299,7 +300,10 @@ impl<'c> Waiting<'c> {
         self.ask();
         let connected = self.ring.as_ref().is_some_and(Ring::is_connected);
         if connected {
+            tracing::debug!("waiting at the doorbell for {} runs", self.pending.len());
             self.look(store)?;
+        } else {
+            tracing::debug!("no doorbell, looking every {} s", LOOK_AGAIN.as_secs());
         }
         Ok(connected)
     }

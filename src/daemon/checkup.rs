@@ -13,6 +13,7 @@ use crate::sys::identity::{Liveness, ProcessStat, World};
 use crate::sys::limits::Limits;
 
 use super::holder::{self, Holder};
+use super::lodging;
 
 /// What is due for longer has not been looked at.
 const LAG_MAX: Duration = Duration::from_secs(10);
@@ -103,6 +104,14 @@ fn of_holder(holder: &Holder, world: &World) -> Vec<Finding> {
             "daemon",
             format!("daemon {pid} starts nothing at the moment: {trouble}"),
             "it goes on by itself when that is over",
+        ));
+    }
+    let is_near = matches!(world.look_up(&holder.process), Liveness::Alive(_));
+    if let Some(service) = lodging::doomed(Some(pid)).filter(|_| is_near) {
+        found.push(Finding::warning(
+            "daemon",
+            format!("daemon {pid} is part of {service}, whose stop ends it and all attempts"),
+            "retrier daemon install, then retrier daemon stop",
         ));
     }
     let own = env!("CARGO_PKG_VERSION");

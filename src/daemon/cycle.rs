@@ -83,7 +83,9 @@ pub(super) struct Daemon {
     /// Whether it is known what an output's limit comes to here.
     pub(super) limit_told: bool,
     /// When the next step of a long upkeep is due.
-    upkeep_at: Option<Instant>,
+    pub(super) upkeep_at: Option<Instant>,
+    /// When one that only ticks has been there for long enough.
+    pub(super) tick_until: Option<Instant>,
     pub(super) stats_at: Option<Instant>,
     /// After trouble with starting attempts: when to claim again.
     pub(super) claims: Pause,
@@ -189,6 +191,7 @@ impl Daemon {
             trash: true,
             limit_told: false,
             upkeep_at: None,
+            tick_until: (config.tick).and_then(|limit| clock::monotonic().checked_add(limit)),
             stats_at: next_stats(config.stats_interval, clock::monotonic()),
             claims: Pause::default(),
             passes: Pause::default(),
@@ -196,7 +199,7 @@ impl Daemon {
             mode: Mode::Serving,
             idle_since: None,
         };
-        daemon.expire_at = daemon.next_expiry()?;
+        daemon.expire_at = daemon.first_expiry()?;
         Ok(daemon)
     }
 
@@ -227,8 +230,14 @@ impl Daemon {
             }
             self.lock.tell(self.trouble());
             match self.may_leave(now) {
-                Ok(false) => {}
+                // It may have seen that there is more to do.
+                Ok(false) => {
+                    more |= self.dirty
+                        && self.passes.until(now).is_none()
+                        && clock::poll_interval().is_none();
+                }
                 Ok(true) => {
+                    self.lock.tell_stopping();
                     self.slots.dismiss(&self.folder);
                     return Ok(());
                 }
@@ -325,6 +334,7 @@ impl Daemon {
             able(self.stats_at),
             self.slots.thin_out(now),
             able(idle_exit),
+            self.tick_until.filter(|until| *until > now),
         ];
         let instants = instants.into_iter().flatten();
         let waits = instants.map(|at| at.saturating_duration_since(now));

@@ -263,6 +263,10 @@ impl Ring {
     /// has looked before.
     pub fn ring(mut self) -> bool {
         self.told();
+        match self.is_connected() {
+            true => tracing::debug!("rang the doorbell of the daemon"),
+            false => tracing::debug!("no daemon has heard the doorbell"),
+        }
         self.is_connected()
     }
 

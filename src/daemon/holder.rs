@@ -16,6 +16,7 @@ use crate::model::Timestamp;
 use crate::store::{Folder, StoreError};
 use crate::sys::files::{FileIdentity, file_identity, identity_of, open_private, open_regular};
 use crate::sys::identity::{Liveness, ProcessIdentity, World, signal};
+use crate::sys::manager::Manager;
 use crate::sys::poll::wait_readable;
 use crate::sys::signal::SIGHUP;
 use crate::sys::{failpoint, lock};
@@ -34,8 +35,14 @@ const NAMED_AGAIN: Duration = Duration::from_millis(10);
 pub struct Holder {
     /// Which process it is.
     pub process: ProcessIdentity,
-    /// Whether a client has started it.
+    /// Whether it makes room for one that a person starts.
     pub automatic: bool,
+    /// Who has started it, and how.
+    #[serde(default)]
+    pub start: Start,
+    /// What it was told, for the one that is to take its place.
+    #[serde(default)]
+    pub options: Vec<String>,
     /// The version of its program.
     pub version: String,
     /// Since when it holds the database.
@@ -46,6 +53,39 @@ pub struct Holder {
     /// Why it starts nothing at the moment, if there is such a reason.
     #[serde(default)]
     pub trouble: Option<String>,
+}
+
+/// Who has started a daemon, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// A person, in the foreground, or a service manager that somebody else has told to.
+    #[default]
+    Foreground,
+    /// A person, in the background.
+    Detached,
+    /// A client that needed one.
+    Client,
+    /// Whoever wants done what is due now, and no more.
+    Tick,
+    /// The user's service manager, as the unit of this name.
+    Unit(String),
+}
+
+impl Holder {
+    /// Does it make room for `other`? One that only ticks does for all that stay, one that a client has
+    /// started for all that a person has.
+    pub fn yields_to(&self, other: &Self) -> bool {
+        self.patience() < other.patience()
+    }
+
+    fn patience(&self) -> u8 {
+        match (&self.start, self.automatic) {
+            (Start::Tick, _) => 0,
+            (_, true) => 1,
+            (_, false) => 2,
+        }
+    }
 }
 
 /// What is written down is filled up to this size, so that one write replaces it and a full disk
@@ -62,10 +102,12 @@ pub struct DaemonLock {
     /// Which file it is, whatever stands at its path by now.
     identity: Option<FileIdentity>,
     holder: RefCell<Holder>,
+    manager: Manager,
 }
 
 impl DaemonLock {
-    /// Takes the lock and writes down who has it. `None`: somebody else holds it.
+    /// Takes the lock and writes down who has it. `None`: somebody else holds it. Who manages this
+    /// process as a service is told what the file is told.
     pub fn take(folder: &Folder, holder: &Holder) -> io::Result<Option<Self>> {
         let file = open_private(&folder.lock())?;
         if !lock::try_exclusive(&file)? && !failpoint::has_bug("no_daemon_lock") {
@@ -77,7 +119,24 @@ impl DaemonLock {
             identity: identity_of(&file).ok(),
             file,
             holder: RefCell::new(holder.clone()),
+            manager: match holder.start {
+                Start::Foreground | Start::Unit(_) => Manager::of_environment(),
+                Start::Detached | Start::Client | Start::Tick => Manager::default(),
+            },
         }))
+    }
+
+    /// Tells the service manager that clients are served.
+    pub fn tell_ready(&self, folder: &Folder) {
+        let status = format!("serving {}", folder.database().display());
+        self.manager
+            .tell(&format!("READY=1\nSTATUS={}", one_line(&status)));
+    }
+
+    /// Tells the service manager that the daemon is about to leave.
+    pub fn tell_stopping(&self) {
+        self.manager
+            .tell("STOPPING=1\nSTATUS=leaving; attempts that run live on");
     }
 
     /// Writes down why nothing is started at the moment, for whoever looks at a run that waits. It
@@ -86,6 +145,8 @@ impl DaemonLock {
         let trouble = trouble.map(|text| text.chars().take(TROUBLE_MAX).collect());
         let mut holder = self.holder.borrow_mut();
         if holder.trouble != trouble {
+            let status = trouble.as_deref().unwrap_or("serving");
+            self.manager.tell(&format!("STATUS={}", one_line(status)));
             holder.trouble = trouble;
             if let Err(error) = write(&self.file, &holder) {
                 tracing::warn!("the lock file: {error}");
@@ -107,6 +168,10 @@ impl DaemonLock {
     pub fn release(&self) -> io::Result<()> {
         lock::release(&self.file)
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, "?")
 }
 
 fn write(file: &File, holder: &Holder) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::store::Pass;
+use crate::store::{Pass, Reader, StoreError};
 use crate::sys::failpoint;
 
 use super::cycle::{Daemon, LISTENER, Mode, token};
@@ -31,6 +31,9 @@ impl Daemon {
             }
             Mode::Draining | Mode::Serving => {}
         }
+        if let Some(until) = self.tick_until {
+            return self.may_end_tick(now, until, open);
+        }
         let Some(stay) = self.config.until_idle else {
             return Ok(false);
         };
@@ -42,14 +45,18 @@ impl Daemon {
         if !idle || now.saturating_duration_since(since) < stay {
             return Ok(false);
         }
-        self.retire()
+        self.retire(|read| read.is_idle())
     }
 
-    /// Ends inside a write transaction: who commits a run before it is served, who commits after
-    /// it finds the lock free and starts a daemon.
-    fn retire(&mut self) -> Result<bool, ServeError> {
+    /// Ends inside a write transaction, if `may` says so there: who commits a run before it is served, who
+    /// commits after it finds the lock free and starts a daemon.
+    pub(super) fn retire(
+        &mut self,
+        may: impl FnOnce(&Reader<'_>) -> Result<bool, StoreError>,
+    ) -> Result<bool, ServeError> {
         let pass = self.store.begin()?;
-        if !pass.read().is_idle()? {
+        if !may(&pass.read())? {
+            self.dirty = true;
             return Ok(false);
         }
         let pass = (!failpoint::has_bug("leaves_outside_transaction")).then_some(pass);
@@ -64,7 +71,10 @@ impl Daemon {
         if let Err(error) = committed.and(failpoint::reach("retired").map_err(system)) {
             tracing::warn!("{error}");
         }
-        tracing::info!("nothing left to do");
+        match self.config.tick {
+            Some(_) => tracing::info!("nothing left that is due now"),
+            None => tracing::info!("nothing left to do"),
+        }
         Ok(true)
     }
 }

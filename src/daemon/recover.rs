@@ -99,7 +99,11 @@ impl Daemon {
 
     fn watch(&mut self, open: OpenAttempt, pidfd: Option<OwnedFd>) {
         let (run, attempt) = (open.run, open.attempt);
-        tracing::info!("run {run} goes on, attempt {attempt}");
+        tracing::info!(
+            run = run.0,
+            attempt = attempt.0,
+            "run {run} goes on, attempt {attempt}"
+        );
         if self.strangers.contains(&open.file) {
             tracing::warn!("its shim belongs to another database, and is only waited for");
         }
@@ -303,7 +307,7 @@ impl Daemon {
             }
             if press == Press::Terminate {
                 let run = remnant.open.run;
-                tracing::warn!("run {run} lost its shim, ending what it left");
+                tracing::warn!(run = run.0, "run {run} lost its shim, ending what it left");
             }
             self.remnants.push(remnant);
         }

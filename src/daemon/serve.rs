@@ -13,7 +13,7 @@ use crate::sys::process::{limit_open_files, reap_all};
 use crate::sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 
 use super::cycle::Daemon;
-use super::holder::{self, DaemonLock, Holder};
+use super::holder::{self, DaemonLock, Holder, Start};
 use super::pause::Pause;
 
 /// After so long without trouble the next trouble is the first again.
@@ -29,8 +29,13 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// Ends the daemon when there was no unfinished run for so long; `None` is never.
     pub until_idle: Option<Duration>,
-    /// A client started it; it makes room for one that a person starts.
-    pub automatic: bool,
+    /// Who started it, and how; it makes room accordingly.
+    pub start: Start,
+    /// What it was told, as it would be told again.
+    pub options: Vec<String>,
+    /// Leaves when nothing that is due now is left to be done, at the latest after so long; `None` is
+    /// never.
+    pub tick: Option<Duration>,
     /// How often statistics are logged; `None` is never.
     pub stats_interval: Option<Duration>,
 }
@@ -47,13 +52,23 @@ pub enum ServeError {
     /// The operating system.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
+    /// It leaves, and has not done what is due for this reason.
+    #[error("{0}")]
+    Troubled(String),
+}
+
+impl Config {
+    /// Does it make room for one that a person starts?
+    pub fn is_automatic(&self) -> bool {
+        matches!(self.start, Start::Client | Start::Tick)
+    }
 }
 
 impl ServeError {
     /// May it work again later, without anybody's help or with room made on the disk?
     fn may_pass(&self) -> bool {
         match self {
-            Self::Held(_) => false,
+            Self::Held(_) | Self::Troubled(_) => false,
             Self::System(..) => true,
             Self::Store(error) => match error {
                 StoreError::NotOurs { .. }
@@ -120,9 +135,10 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
                 if is_doubtful(folder) {
                     tracing::warn!("a program serves its filesystem (FUSE): its locks must reach every machine that uses it");
                 }
+                lock.tell_ready(folder);
                 ready();
             }
-            let ran = daemon.run();
+            let ran = daemon.run().and_then(|()| daemon.end_tick());
             asked.append(&mut daemon.obeyed);
             ran
         });
@@ -130,7 +146,7 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
             Ok(()) => return Ok(()),
             // After a failed commit nobody knows what is stored: everything is read again. The
             // shims finish what they run and are found again by their files.
-            Err(error) if ready.is_none() && error.may_pass() => {
+            Err(error) if ready.is_none() && error.may_pass() && config.tick.is_none() => {
                 let now = clock::monotonic();
                 if now.saturating_duration_since(began) > PEACE {
                     trouble.clear();
@@ -155,7 +171,7 @@ pub fn serve(folder: &Folder, config: Config, ready: impl FnOnce()) -> Result<()
 /// date; a daemon that knows that one alone leaves. Errors: it cannot be used.
 fn look_into(folder: &Folder, config: &Config) -> Result<(), ServeError> {
     // A client that starts a daemon has one: if it is gone by now, it is not made again.
-    let access = if config.automatic {
+    let access = if config.is_automatic() {
         Access::Existing
     } else {
         Access::Create
@@ -191,14 +207,16 @@ fn rest(signals: &Signals, pause: Duration) -> io::Result<Vec<i32>> {
     }
 }
 
-/// Takes the daemon's lock; a daemon that a client has started makes room for one that a person
-/// starts.
+/// Takes the daemon's lock; one that a client has started makes room for one that a person starts, and
+/// one that ticks for both.
 fn hold(folder: &Folder, config: &Config, world: &World) -> Result<DaemonLock, ServeError> {
     let system = |error| ServeError::System("the daemon's lock", error);
     let own = world.identify(std::process::id() as i32).map_err(system)?;
     let me = Holder {
         process: own,
-        automatic: config.automatic,
+        automatic: config.is_automatic(),
+        start: config.start.clone(),
+        options: config.options.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: clock::now(),
         parallel: config.parallel,
@@ -213,9 +231,7 @@ fn hold(folder: &Folder, config: &Config, world: &World) -> Result<DaemonLock, S
             // It has left meanwhile.
             continue;
         }
-        let other = found
-            .as_ref()
-            .filter(|other| other.automatic && !config.automatic);
+        let other = found.as_ref().filter(|other| other.yields_to(&me));
         let seen = other.map(|other| world.look_up(&other.process));
         let Some(Liveness::Alive(pidfd)) = seen else {
             return Err(ServeError::Held(found.map(Box::new)));

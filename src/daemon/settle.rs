@@ -273,36 +273,35 @@ pub fn log(settled: &Settled) {
         transition,
         complaints,
     } = settled;
+    let attempt = transition.attempt.number();
+    let which = attempt.map_or(String::new(), |attempt| format!(", attempt {attempt}"));
     let how = match &transition.attempt {
-        AttemptChange::Close {
-            attempt, outcome, ..
-        } => format!(", attempt {attempt}: {outcome}"),
-        AttemptChange::Open(attempt) | AttemptChange::Forget(attempt) => {
-            format!(", attempt {attempt}")
-        }
-        AttemptChange::None => String::new(),
+        AttemptChange::Close { outcome, .. } => format!("{which}: {outcome}"),
+        AttemptChange::Open(_) | AttemptChange::Forget(_) | AttemptChange::None => which.clone(),
     };
+    // What programs look for.
+    let (run, attempt) = (id.0, attempt.map(|attempt| attempt.0));
     for Complaint { of, error } in complaints {
         let what = match of {
             Witness::Command => "its decision",
             Witness::Decider => "its decider",
         };
-        let which = transition.attempt.number();
-        let which = which.map_or(String::new(), |attempt| format!(", attempt {attempt}"));
-        tracing::warn!("run {id}{which}: {what}: {error}");
+        tracing::warn!(run, attempt, "run {id}{which}: {what}: {error}");
     }
     match (transition.note, &transition.state) {
         (Note::Failed, State::Failed { reason }) => {
-            tracing::error!("run {id} failed ({}){how}", reason.word());
+            let reason = reason.word();
+            tracing::error!(run, attempt, reason, "run {id} failed ({reason}){how}");
         }
-        (Note::Started, _) => tracing::debug!("run {id} started{how}"),
-        (Note::Succeeded, _) => tracing::info!("run {id} succeeded{how}"),
-        (Note::NeverStarted, _) => tracing::warn!("run {id} was not started{how}"),
+        (Note::Started, _) => tracing::debug!(run, attempt, "run {id} started{how}"),
+        (Note::Succeeded, _) => tracing::info!(run, attempt, "run {id} succeeded{how}"),
+        (Note::NeverStarted, _) => tracing::warn!(run, attempt, "run {id} was not started{how}"),
         (note, State::Waiting { due, .. }) => {
             let due = crate::json::rfc3339(*due).unwrap_or_default();
-            tracing::info!("run {id} {}{how}, due {due}", words(note));
+            let words = words(note);
+            tracing::info!(run, attempt, due, "run {id} {words}{how}, due {due}");
         }
-        (note, _) => tracing::info!("run {id} {}{how}", words(note)),
+        (note, _) => tracing::info!(run, attempt, "run {id} {}{how}", words(note)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where everything lives: the database `FILE`, and beside it the folder `FILE.d`.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -46,6 +47,12 @@ impl Folder {
             database: database.to_owned(),
             folder: beside(database, ".d"),
         }
+    }
+
+    /// The database that is meant when nobody names one: `$XDG_STATE_HOME/retrier/retrier.db`, by default
+    /// below the home folder. `None`: there is no home folder.
+    pub fn standard() -> Option<PathBuf> {
+        base("XDG_STATE_HOME", ".local/state").map(|state| state.join("retrier/retrier.db"))
     }
 
     /// The database file.
@@ -159,4 +166,14 @@ impl Folder {
     pub fn is_decision(name: &str) -> bool {
         name.starts_with("logs/") && name.ends_with(".decision")
     }
+}
+
+/// The folder that `variable` names, by default `below` the home folder, which is looked up in the user
+/// database when HOME is not set. Relative values are ignored, as the XDG specification demands. `None`:
+/// there is no home folder.
+pub fn base(variable: &str, below: &str) -> Option<PathBuf> {
+    let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+    let named = env::var_os(variable).map(PathBuf::from).and_then(absolute);
+    let home = || env::home_dir().and_then(absolute);
+    named.or_else(|| home().map(|home| home.join(below)))
 }

@@ -45,7 +45,7 @@ mod watch;
 pub use cleanup::{Removed, Swept};
 pub use copy::Copied;
 pub use error::StoreError;
-pub use folder::{Folder, Stream};
+pub use folder::{Folder, Stream, base};
 pub use inspect::{Census, Inspection, OpenSince};
 pub use label::Label;
 pub use list::Filter;

@@ -1,7 +1,7 @@
 //! Files and folders that are nobody else's: 0600 and 0700 from the first byte.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -256,6 +256,32 @@ pub fn next_data(file: &File, at: u64) -> io::Result<u64> {
         Err(nix::errno::Errno::EINVAL) => Ok(at),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Puts a file of this content, which everybody may read, in the place of `path` at once, and makes the folders
+/// above it. Errors: see open(2); the one that was there stays then.
+pub fn replace_public(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    make_private_dirs(folder)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let new = folder.join(name);
+    remove_if_there(&new)?;
+    let mut file = create_private(&new)?;
+    let written = file.write_all(content).and_then(|()| {
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    });
+    if written.is_err() {
+        let _ = remove_if_there(&new);
+    }
+    written
+}
+
+/// Does the service manager of user `name` run without anybody being logged in?
+pub fn is_lingering(name: &str) -> bool {
+    Path::new("/var/lib/systemd/linger").join(name).exists()
 }
 
 /// Makes the entries of the folder `path` durable. Errors: see fsync(2).

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod leftover;
 pub mod limits;
 pub mod lock;
+pub mod manager;
 pub mod poll;
 pub mod process;
 pub mod signal;

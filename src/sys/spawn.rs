@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::unistd::{AccessFlags, access};
 
-use super::process;
+use super::{manager, process};
 
 /// Why a program cannot be executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,10 @@ impl OwnProgram {
         // The kernel resolves the link before it closes the descriptor.
         let mut command = Command::new(format!("/proc/self/fd/{}", self.0.as_raw_fd()));
         command.arg0("retrier");
+        // It is not the process that a service manager has started: it must not say that it is ready.
+        for name in manager::VARIABLES {
+            command.env_remove(name);
+        }
         command
     }
 

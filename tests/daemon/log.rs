@@ -1,6 +1,9 @@
 //! What the daemon logs, and at which level.
 
-use crate::support::{Home, Need, skip};
+use serde_json::Value;
+
+use super::LONG;
+use crate::support::{Home, Need, skip, wait_until};
 
 /// What a daemon says at this level about a run that is retried twice and then fails, one that succeeds after a
 /// retry, and one that is canceled.
@@ -138,4 +141,111 @@ fn a_daemon_on_a_terminal_serves_and_ends() {
         assert_eq!(text.contains('\u{1b}'), colours, "{term}: {text:?}");
     }
     assert_eq!(home.state(1), "succeeded");
+}
+
+/// The lines of a log in JSON.
+fn objects(log: &str) -> Vec<Value> {
+    let object = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    log.lines().map(object).collect()
+}
+
+#[test]
+fn as_json_each_line_is_an_object_with_what_programs_look_for() {
+    let home = Home::new();
+    let args = ["--log-format", "json", "--stats-interval", "1s"];
+    let mut daemon = home.daemon_with(&args, &[("RETRIER_LOG_LEVEL", "DEBUG")]);
+    let line = "test $RETRIER_ATTEMPT = 3";
+    let failing = home.run(["--constant", "10ms", "--max-failures", "1", "--shell", line]);
+    assert_eq!(home.wait(failing), 1);
+    wait_until("it has told statistics", LONG, || {
+        daemon.errors().contains("\"stats\"")
+    });
+    assert_eq!(daemon.stop(), 0);
+    let lines = objects(&daemon.errors());
+    for line in &lines {
+        let time = line["time"].as_str().expect("there is a time");
+        assert!(time.parse::<jiff::Timestamp>().is_ok(), "{line}");
+        assert!(
+            ["ERROR", "WARN", "INFO", "DEBUG"].contains(&line["level"].as_str().unwrap()),
+            "{line}"
+        );
+        assert!(line["message"].is_string(), "{line}");
+    }
+    let of = |level: &str, attempt: i64| {
+        let mut found = lines.iter().filter(|line| {
+            line["level"] == level && line["run"] == failing && line["attempt"] == attempt
+        });
+        found
+            .next()
+            .cloned()
+            .unwrap_or_else(|| panic!("no {level} of {attempt} in {lines:#?}"))
+    };
+    assert!(of("INFO", 1)["due"].is_string());
+    let failed = of("ERROR", 2);
+    assert_eq!(failed["reason"], "exhausted");
+    assert_eq!(
+        failed["message"],
+        "run 1 failed (exhausted), attempt 2: exit 1"
+    );
+    of("DEBUG", 2);
+    let stats = lines
+        .iter()
+        .find(|line| line.get("stats").is_some())
+        .expect("there are some");
+    assert_eq!(stats["stats"]["pending"], 0);
+}
+
+#[test]
+fn the_format_is_that_of_the_option_then_that_of_the_variable_then_text() {
+    let said = |args: &[&str], format: &str| {
+        let home = Home::new();
+        let args: Vec<&str> = ["daemon", "--until-idle"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
+        let output = home
+            .retrier(args)
+            .env("RETRIER_LOG_FORMAT", format)
+            .output()
+            .ok();
+        output.error_text()
+    };
+    objects(&said(&[], "JSON"));
+    objects(&said(&["--log-format=json"], "text"));
+    for (args, format) in [
+        (&[][..], ""),
+        (&[], "text"),
+        (&["--log-format=text"], "json"),
+    ] {
+        let text = said(args, format);
+        assert!(text.contains(" INFO serving /"), "{text}");
+    }
+    let wrong = said(&[], "xml");
+    assert!(
+        wrong.contains(" WARN RETRIER_LOG_FORMAT=\"xml\"") && wrong.contains(" INFO serving"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn why_a_daemon_ends_that_cannot_serve_is_a_line_like_the_others() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let refused = home
+        .retrier(["daemon", "--log-format", "json"])
+        .output()
+        .exits(4);
+    let lines = objects(&refused.error_text());
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["level"], "ERROR");
+    assert!(
+        lines[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("holds this database"),
+        "{lines:?}"
+    );
+    assert!(lines[0]["hint"].is_string(), "{lines:?}");
+    assert_eq!(daemon.stop(), 0);
 }

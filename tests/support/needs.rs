@@ -33,6 +33,8 @@ pub enum Need {
     Strace,
     /// The `sqlite3` program, of another version than ours: what others read.
     Sqlite3,
+    /// The `systemd-analyze` program: what systemd thinks of a unit.
+    SystemdAnalyze,
     /// Being root: other users' files, namespaces, limits of other users.
     Root,
     /// Pid and mount namespaces: reused pids, another boot.
@@ -43,7 +45,7 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which they are reported.
-    pub const ALL: [Need; 14] = [
+    pub const ALL: [Need; 15] = [
         Need::Curl,
         Need::Nohup,
         Need::Script,
@@ -55,6 +57,7 @@ impl Need {
         Need::Groff,
         Need::Strace,
         Need::Sqlite3,
+        Need::SystemdAnalyze,
         Need::Root,
         Need::Namespaces,
         Need::LoopMount,
@@ -75,6 +78,7 @@ impl Need {
             Need::Groff => works("echo .TH x 1 | groff -man -ww -z"),
             Need::Strace => works("strace -o /dev/null true"),
             Need::Sqlite3 => program("sqlite3").is_some(),
+            Need::SystemdAnalyze => program("systemd-analyze").is_some(),
             Need::Root => works("test \"$(id -u)\" = 0"),
             Need::Namespaces => works("unshare --pid --mount --fork --mount-proc true"),
             Need::LoopMount => can_loop_mount(),
@@ -110,6 +114,9 @@ impl Need {
             }
             Need::Sqlite3 => {
                 "sqlite3 is missing (what others read); install it with apt-get install sqlite3"
+            }
+            Need::SystemdAnalyze => {
+                "systemd-analyze is missing (units); install it with apt-get install systemd"
             }
             Need::Root => {
                 "this is not root (other users' databases, process limits); run it as root"

@@ -29,6 +29,9 @@ pub use backup::BackupArgs;
 pub use batch::LineParser;
 pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
 pub use defaults::unknown as unknown_variables;
+pub use daemon::{
+    DaemonArgs, DaemonVerb, InstallArgs, LogFormat, ServeArgs, StopArgs, UninstallArgs,
+};
 pub use doctor::DoctorArgs;
 pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, Shell, StatusArgs};

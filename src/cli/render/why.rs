@@ -92,7 +92,7 @@ fn blocked(case: &Case<'_>) -> String {
             format!(", the pool {name} {}", hold_words(record, *hold, case.now))
         }
         (_, Service::None | Service::Troubled(_)) => String::new(),
-        (Some(Blocked::Nothing { pool, occupied }), Service::Well { parallel })
+        (Some(Blocked::Nothing { pool, occupied }), Service::Well { parallel, .. })
             if pool != pool::HOOKS && parallel.is_some_and(|max| max <= *occupied as usize) =>
         {
             match occupied {

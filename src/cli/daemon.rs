@@ -230,6 +230,7 @@ fn stop_daemon(client: &Client, args: &StopArgs) -> anyhow::Result<u8> {
 
 /// Sends the daemon this signal, and waits until it has left.
 fn end(client: &Client, pidfd: &OwnedFd, number: i32) -> anyhow::Result<()> {
+    tracing::debug!("telling the daemon to leave, with signal {number}");
     signal(pidfd, number);
     if !wait_readable(&[pidfd.as_fd()], Some(STOPS_WITHIN))?[0] {
         let holder = look(client)?.map(|holder| holder.process.pid);

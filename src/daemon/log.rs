@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Mutex, OnceLock};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing::Level;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
@@ -49,10 +49,10 @@ pub fn is_json() -> bool {
 /// event in text does. Where all do, it is a member of such an event.
 pub fn object(object: &Value) {
     let line = if is_json() {
-        let mut event = format::frame("INFO");
-        event.insert(format::MESSAGE.to_owned(), json!("statistics"));
-        event.insert("stats".to_owned(), object.clone());
-        Value::Object(event).to_string()
+        let mut event = format::Members::new("INFO");
+        event.put(format::MESSAGE, "statistics");
+        event.put("stats", object.clone());
+        event.to_string()
     } else {
         object.to_string()
     };

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
@@ -19,15 +19,32 @@ use crate::json::rfc3339;
 /// The field that says it in words.
 pub const MESSAGE: &str = "message";
 
-/// The object of an event that says nothing yet: when it is told, and its level.
-pub fn frame(level: &str) -> Map<String, Value> {
-    let now = clock::now();
-    let time = rfc3339(now).map_or(json!(now.millis()), Value::from);
-    let members = [("time", time), ("level", json!(level))];
-    members
-        .map(|(key, value)| (key.to_owned(), value))
-        .into_iter()
-        .collect()
+/// The members of an object, in the order in which people want to read them.
+pub struct Members(Vec<(&'static str, Value)>);
+
+impl Members {
+    /// Those of an event of `level` that says nothing yet: when it is told, and its level.
+    pub fn new(level: &'static str) -> Self {
+        let now = clock::now();
+        let time = rfc3339(now).map_or(json!(now.millis()), Value::from);
+        Self(vec![("time", time), ("level", json!(level))])
+    }
+
+    /// Adds one.
+    pub fn put(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.0.push((name, value.into()));
+    }
+}
+
+impl fmt::Display for Members {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = '{';
+        for (name, value) in &self.0 {
+            write!(to, "{before}\"{name}\":{value}")?;
+            before = ',';
+        }
+        to.write_str("}")
+    }
 }
 
 /// One JSON object a line: `time`, `level`, `message`, and the fields of the event.
@@ -44,38 +61,30 @@ where
         mut to: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut members = Members(frame(event.metadata().level().as_str()));
+        let mut members = Members::new(event.metadata().level().as_str());
         event.record(&mut members);
-        writeln!(to, "{}", Value::Object(members.0))
-    }
-}
-
-struct Members(Map<String, Value>);
-
-impl Members {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
+        writeln!(to, "{members}")
     }
 }
 
 impl Visit for Members {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        self.put(field.name(), format!("{value:?}"));
     }
 }

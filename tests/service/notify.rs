@@ -115,6 +115,13 @@ fn neither_commands_nor_daemons_that_verbs_start_take_a_services_part() {
         let expected = (name == "LISTEN_PID").then_some("LISTEN_PID=own");
         assert_eq!(lines.next(), expected, "{seen}");
     }
+    let services = home.processes();
+    assert!(services.len() >= 2, "a daemon and its shim: {services:?}");
+    for service in services {
+        let environ = std::fs::read(format!("/proc/{}/environ", service.pid)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&environ);
+        assert!(!text.contains("INVOCATION_ID="), "{service:?}: {text}");
+    }
     home.retrier(["daemon", "stop"])
         .limit(Duration::from_secs(20))
         .output()

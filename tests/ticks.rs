@@ -247,6 +247,56 @@ fn a_tick_that_cannot_do_its_work_says_why_and_fails() {
 }
 
 #[test]
+fn what_is_stored_while_a_tick_is_about_to_leave_is_done_by_it() {
+    let home = Home::new();
+    let first = store(&home, &["--", "true"]);
+    let leaving = tick(&home, "--tick").crash("tick_leaving:1:sleep=1500");
+    let leaving = leaving.spawn();
+    wait_until("it has nothing more to do", LONG, || {
+        home.state(first) == "succeeded"
+    });
+    let second = store(&home, &["--", "true"]);
+    assert_eq!(leaving.wait_within(LONG).code, 0);
+    assert_eq!(home.state(second), "succeeded");
+}
+
+#[test]
+fn a_tick_that_is_killed_anywhere_loses_and_doubles_nothing() {
+    if skip(Need::Flock) {
+        return;
+    }
+    for point in [
+        "lock_taken",
+        "pass_committed",
+        "order_sent",
+        "report_received",
+        "tick_leaving",
+        "retiring",
+        "retired",
+    ] {
+        let home = Home::new();
+        let journal = Journal::new(&home);
+        let id = store(
+            &home,
+            &["--max-failures", "0", "--shell", &journal.line("sleep 0.1")],
+        );
+        tick(&home, "--tick")
+            .crash(&format!("{point}:1:kill"))
+            .output()
+            .exits(137);
+        // Its shim goes on; who comes before it has ended collects it all the same.
+        ticks(&home, "--tick");
+        assert_eq!(home.state(id), "succeeded", "{point}");
+        assert_eq!(
+            (journal.starts(id).len(), journal.ends(id).len()),
+            (1, 1),
+            "{point}"
+        );
+        journal.assert_no_overlap();
+    }
+}
+
+#[test]
 fn wrong_values_for_a_tick_are_usage_errors() {
     let home = Home::new();
     for more in ["--until-idle", "--detach", "--stats-interval=1s"] {

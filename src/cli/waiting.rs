@@ -287,7 +287,7 @@ impl<'c> Waiting<'c> {
         // A daemon would serve, or make, another database than the one that is looked at here.
         store.check_place()?;
         let mut ring = self.client.ring();
-        if self.start && self.client.starts_daemons && !ring.is_connected() {
+        if self.start && !ring.is_connected() {
             let ensured = self.client.ensure_daemon(false);
             // It may have been taken away meanwhile, and that is why there is none.
             store.check_place()?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::model::Timestamp;
 use crate::store::{Reader, StoreError};
+use crate::sys::failpoint;
 
 use super::cycle::{Daemon, Mode};
 use super::serve::ServeError;
@@ -36,6 +37,8 @@ impl Daemon {
         if !is_done || !(is_late || (is_swept && open == 0)) {
             return Ok(false);
         }
+        let reached = failpoint::reach("tick_leaving");
+        reached.map_err(|error| ServeError::System("leaving", error))?;
         self.retire(|read| Ok(is_late || !has_more(read)?))
     }
 

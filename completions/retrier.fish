@@ -94,7 +94,7 @@ complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-check -d 'Sto
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l once -d 'With --key: store it only if no run with this key is stored, ended ones included'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -s w -l wait -d 'Wait until it has ended; print the last attempt\'s output, exit with its code. Ctrl-C cancels the run'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l stream -d 'With --wait: pass the output of all attempts on while they run'
-complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-daemon-start -d 'Do not start a daemon when there is none'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-daemon-start -d 'Do not start a daemon when there is none; RETRIER_NO_DAEMON_START=1 says so to every verb'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -s q -l quiet -d 'Print no notes and no progress'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l json -d 'Print JSON: the id, or with --wait the run as `status --json` does, of a batch each as it ends'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -49,7 +49,7 @@ fn start(folder: &Folder) -> Result<Vec<String>, String> {
     let mut notes = Vec::new();
     if let Some(unit) = Unit::of(folder).filter(Unit::is_installed) {
         tracing::debug!("starting {} (systemctl --user start)", unit.name);
-        match unit.ask(&["start"]) {
+        match unit.start() {
             Ok(()) if holder::is_held(folder).unwrap_or(false) => return Ok(notes),
             Ok(()) => notes.push(format!(
                 "{} was started, but does not serve; a daemon was started instead",

@@ -15,9 +15,11 @@ use sha2::{Digest, Sha256};
 use crate::store::{self, Folder};
 use crate::sys::manager::systemctl;
 
-/// How long the service manager may take to answer. To start a service takes as long as the daemon
-/// needs until it serves.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+/// How long the service manager may take to do what it is asked for.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long it may take until the daemon serves, for a client that would start one itself otherwise.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The first line of each unit that was written by this program.
 const MARK: &str = "# Written by `retrier daemon install`.";
@@ -136,6 +138,13 @@ impl Unit {
     pub fn ask(&self, verb: &[&str]) -> Result<(), String> {
         let arguments = [&["--user"], verb, &[self.name.as_str()]].concat();
         systemctl(&arguments, ANSWERS_WITHIN).map(drop)
+    }
+
+    /// Has the user's service manager start it, and waits until it serves. Errors: it does not, and why, in
+    /// words.
+    pub fn start(&self) -> Result<(), String> {
+        let arguments = ["--user", "start", self.name.as_str()];
+        systemctl(&arguments, STARTS_WITHIN).map(drop)
     }
 
     /// Has the user's service manager read all units anew. Errors: there is none, and why, in words.

@@ -176,7 +176,7 @@ pub struct RunArgs {
     #[arg(long, requires = "wait", help_heading = "Afterwards")]
     pub stream: bool,
 
-    /// Do not start a daemon when there is none
+    /// Do not start a daemon when there is none; RETRIER_NO_DAEMON_START=1 says so to every verb
     #[arg(long, help_heading = "Afterwards")]
     pub no_daemon_start: bool,
 

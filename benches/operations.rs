@@ -143,6 +143,7 @@ fn filter(status: Option<Status>, name: Option<&str>, pool: Option<&str>) -> Fil
         status,
         name: name.map(str::to_owned),
         pool: pool.map(str::to_owned),
+        since: None,
         limit: 50,
     }
 }

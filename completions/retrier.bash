@@ -234,6 +234,7 @@ _retrier() {
     case "${cmd}" in
         retrier)
             opts="-h -V --db --help --version run wait status explain list events logs stats retry cancel cleanup backup pool daemon doctor completions man help"
+            opts="-h -V --db --color --help --version run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -241,6 +242,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -269,7 +274,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__cancel)
-            opts="-h --key --all --pool --state --name --dry-run --db --help"
+            opts="-h --key --all --pool --state --name --dry-run --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -295,6 +300,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -303,7 +312,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__cleanup)
-            opts="-h --older-than --state --db --help"
+            opts="-h --older-than --state --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -321,6 +330,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -329,7 +342,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__completions)
-            opts="-h --db --help bash elvish fish powershell zsh"
+            opts="-h --db --color --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -337,6 +350,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -348,6 +365,7 @@ _retrier() {
             ;;
         retrier__subcmd__daemon)
             opts="-h --parallel --retention --stats-interval --log-format --until-idle --tick --detach --detached --automatic --unit --db --help stop restart status install uninstall help"
+            opts="-h --parallel --retention --until-idle --stats-interval --detach --detached --automatic --db --color --help stop status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -383,6 +401,10 @@ _retrier() {
                     ;;
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -543,7 +565,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__daemon__subcmd__status)
-            opts="-h --db --help"
+            opts="-h --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -551,6 +573,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -561,7 +587,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__daemon__subcmd__stop)
-            opts="-h --drain --kill --db --help"
+            opts="-h --drain --kill --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -569,6 +595,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -597,7 +627,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__doctor)
-            opts="-h --deep --json --db --help"
+            opts="-h --deep --json --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -605,6 +635,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -615,7 +649,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__events)
-            opts="-h --key --json --db --help"
+            opts="-h --key --json --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -629,6 +663,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -638,6 +676,7 @@ _retrier() {
             ;;
         retrier__subcmd__explain)
             opts="-n -h --key --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --max-output --pool --limit --json --db --help"
+            opts="-n -h --key --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --pool --limit --json --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -753,6 +792,10 @@ _retrier() {
                     ;;
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1169,7 +1212,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__list)
-            opts="-n -h --state --name --pool --limit --json --db --help"
+            opts="-n -h --state --name --pool --since --limit --wide --json --watch --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1187,6 +1230,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1195,8 +1242,16 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1207,7 +1262,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__logs)
-            opts="-f -h --key --attempt --stdout --stderr --follow --db --help"
+            opts="-f -h --key --attempt --stdout --stderr --follow --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1225,6 +1280,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1233,7 +1292,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__man)
-            opts="-h --db --help"
+            opts="-h --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1241,6 +1300,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1251,7 +1314,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__pool)
-            opts="-h --db --help set list pause resume delete help"
+            opts="-h --db --color --help set list pause resume delete help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1259,6 +1322,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1269,7 +1336,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__pool__subcmd__delete)
-            opts="-h --db --help"
+            opts="-h --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1277,6 +1344,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1385,7 +1456,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__pool__subcmd__list)
-            opts="-h --json --db --help"
+            opts="-h --json --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1393,6 +1464,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1403,7 +1478,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__pool__subcmd__pause)
-            opts="-h --all --db --help"
+            opts="-h --all --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1411,6 +1486,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1421,7 +1500,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__pool__subcmd__resume)
-            opts="-h --all --db --help"
+            opts="-h --all --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1429,6 +1508,10 @@ _retrier() {
             case "${prev}" in
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1440,6 +1523,7 @@ _retrier() {
             ;;
         retrier__subcmd__pool__subcmd__set)
             opts="-h --parallel --rate --burst --breaker --max-pending --no-defaults --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --max-output --db --help"
+            opts="-h --parallel --rate --burst --breaker --no-defaults --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1561,6 +1645,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1569,7 +1657,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__retry)
-            opts="-h --key --all-failed --pool --name --dry-run --delay --db --help"
+            opts="-h --key --all-failed --pool --name --dry-run --delay --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1595,6 +1683,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1604,6 +1696,7 @@ _retrier() {
             ;;
         retrier__subcmd__run)
             opts="-w -q -h --shell --batch --template --cwd --env --no-env --env-only --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --max-output --delay --at --key --once --if-exists --pool --priority --lock --wait --stream --no-daemon-start --quiet --json --db --help"
+            opts="-w -q -h --shell --batch --template --cwd --env --no-env --stdin --name --on-complete --no-check --retries --max-failures --attempts --max-attempts --forever --initial-backoff --base --constant --linear --delays --max-backoff --jitter --retry-after --success-codes --retry-on --stop-on --retry-if --stop-if --decide --timeout --deadline --grace --delay --at --key --once --if-exists --pool --priority --lock --wait --quiet-success --stream --no-daemon-start --quiet --json --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1794,6 +1887,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1802,7 +1899,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__stats)
-            opts="-h --pool --window --json --prometheus --db --help"
+            opts="-h --pool --window --json --prometheus --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1820,6 +1917,10 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1828,7 +1929,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__status)
-            opts="-h --key --json --db --help"
+            opts="-h --key --json --watch --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1838,8 +1939,16 @@ _retrier() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1850,7 +1959,7 @@ _retrier() {
             return 0
             ;;
         retrier__subcmd__wait)
-            opts="-q -h --key --all --pool --timeout --stream --quiet --json --db --help"
+            opts="-q -h --key --all --pool --timeout --stream --quiet --json --db --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1870,6 +1979,10 @@ _retrier() {
                     ;;
                 --db)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

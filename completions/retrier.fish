@@ -1,4 +1,8 @@
 # fish completion for retrier: asks the program itself at each TAB.
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_retrier_global_optspecs
+    string join \n db= color= h/help V/version
+end
 
 function __retrier_complete
     set -l words (commandline -opc)
@@ -30,11 +34,14 @@ function __fish_retrier_using_subcommand
 end
 
 complete -c retrier -n "__fish_retrier_needs_command" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_needs_command" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_needs_command" -s V -l version -d 'Print version'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "run" -d 'Store a command and have it run until it succeeds'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "wait" -d 'Wait until runs have ended'
-complete -c retrier -n "__fish_retrier_needs_command" -f -a "status" -d 'Show runs: state, attempts, result'
+complete -c retrier -n "__fish_retrier_needs_command" -f -a "status" -d 'Show runs: state, why, attempts, last output'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "explain" -d 'Show what retry options come to, or why a run is where it is'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "list" -d 'List runs, the newest first'
 complete -c retrier -n "__fish_retrier_needs_command" -f -a "events" -d 'Show what happened to a run, and why'
@@ -89,10 +96,14 @@ complete -c retrier -n "__fish_retrier_using_subcommand run" -l pool -d 'Start i
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l priority -d 'Start it as if it had been due N minutes earlier; N can be negative' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l lock -d 'Run it only while no other run with this lock runs, in whatever pool' -r
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-env -d 'Give it HOME, USER, SHELL and PATH alone, and what --env says'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-check -d 'Store it although the command cannot be found now'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l once -d 'With --key: store it only if no run with this key is stored, ended ones included'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -s w -l wait -d 'Wait until it has ended; print the last attempt\'s output, exit with its code. Ctrl-C cancels the run'
+complete -c retrier -n "__fish_retrier_using_subcommand run" -l quiet-success -d 'With --wait, for cron: print nothing unless the run fails for good, then all about it on stderr'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l stream -d 'With --wait: pass the output of all attempts on while they run'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -l no-daemon-start -d 'Do not start a daemon when there is none; RETRIER_NO_DAEMON_START=1 says so to every verb'
 complete -c retrier -n "__fish_retrier_using_subcommand run" -s q -l quiet -d 'Print no notes and no progress'
@@ -102,13 +113,20 @@ complete -c retrier -n "__fish_retrier_using_subcommand wait" -l key -d 'In plac
 complete -c retrier -n "__fish_retrier_using_subcommand wait" -l pool -d 'With --all: those of POOL alone' -r
 complete -c retrier -n "__fish_retrier_using_subcommand wait" -l timeout -d 'Give up waiting after D; the runs are left alone' -r
 complete -c retrier -n "__fish_retrier_using_subcommand wait" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand wait" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand wait" -l all -d 'All runs that are unfinished now, but for hooks'
 complete -c retrier -n "__fish_retrier_using_subcommand wait" -l stream -d 'Pass the output of all attempts on while they run'
 complete -c retrier -n "__fish_retrier_using_subcommand wait" -s q -l quiet -d 'Print no notes and no progress'
 complete -c retrier -n "__fish_retrier_using_subcommand wait" -l json -d 'Print each run as `status --json` does when it has ended, instead of its output'
 complete -c retrier -n "__fish_retrier_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand status" -l key -d 'In place of ids: the run that holds this key, else the newest that has it' -r
+complete -c retrier -n "__fish_retrier_using_subcommand status" -l watch -d 'Stay and redraw every D (1s) until Ctrl-C; needs a terminal' -r
 complete -c retrier -n "__fish_retrier_using_subcommand status" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand status" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand status" -l json -d 'Print one JSON object per run'
 complete -c retrier -n "__fish_retrier_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l key -d 'In place of an id: of the run that holds this key, else the newest that has it' -r
@@ -136,22 +154,37 @@ complete -c retrier -n "__fish_retrier_using_subcommand explain" -l max-output -
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l pool -d 'Of a run in POOL, whose options are the defaults [default: default]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -s n -l limit -d 'Show the waits before the first N retries; 0 is all, at most 10000 (1000 of --forever)' -r
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand explain" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -l json -d 'Print one JSON object'
 complete -c retrier -n "__fish_retrier_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l state -d 'Those in this state alone: scheduled, queued, running, succeeded, failed or canceled' -r
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l name -d 'Those of this name alone' -r
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l pool -d 'Those in POOL alone; also those that have ended in one that was deleted' -r
+complete -c retrier -n "__fish_retrier_using_subcommand list" -l since -d 'Those alone that were stored in the last D (2h), or since a time (2026-01-31T08:00:00Z)' -r
 complete -c retrier -n "__fish_retrier_using_subcommand list" -s n -l limit -d 'At most N; 0 is all of them' -r
+complete -c retrier -n "__fish_retrier_using_subcommand list" -l watch -d 'Stay and redraw every D (1s) until Ctrl-C; needs a terminal' -r
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand list" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
+complete -c retrier -n "__fish_retrier_using_subcommand list" -l wide -d 'On a terminal: cut nothing, however long the lines become'
 complete -c retrier -n "__fish_retrier_using_subcommand list" -l json -d 'Print one JSON object per line'
 complete -c retrier -n "__fish_retrier_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand events" -l key -d 'In place of an id: the run that holds this key, else the newest that has it' -r
 complete -c retrier -n "__fish_retrier_using_subcommand events" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand events" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand events" -l json -d 'Print one JSON object per line'
 complete -c retrier -n "__fish_retrier_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -l key -d 'In place of an id: the run that holds this key, else the newest that has it' -r
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -l attempt -d 'Of attempt N' -r
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand logs" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -l stdout -d 'What it wrote to stdout alone'
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -l stderr -d 'What it wrote to stderr alone, on stdout'
 complete -c retrier -n "__fish_retrier_using_subcommand logs" -s f -l follow -d 'Go on over retries until the run has ended'
@@ -159,6 +192,9 @@ complete -c retrier -n "__fish_retrier_using_subcommand logs" -s h -l help -d 'P
 complete -c retrier -n "__fish_retrier_using_subcommand stats" -l pool -d 'Of POOL alone; hooks is the pool of the hooks' -r
 complete -c retrier -n "__fish_retrier_using_subcommand stats" -l window -d 'Count what ended in the last D' -r
 complete -c retrier -n "__fish_retrier_using_subcommand stats" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand stats" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand stats" -l json -d 'Print one JSON object'
 complete -c retrier -n "__fish_retrier_using_subcommand stats" -l prometheus -d 'Print metrics of each pool, hooks too, in the text format of Prometheus'
 complete -c retrier -n "__fish_retrier_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -167,6 +203,9 @@ complete -c retrier -n "__fish_retrier_using_subcommand retry" -l pool -d 'With 
 complete -c retrier -n "__fish_retrier_using_subcommand retry" -l name -d 'With --all-failed: those of this name alone' -r
 complete -c retrier -n "__fish_retrier_using_subcommand retry" -l delay -d 'Start them after D' -r
 complete -c retrier -n "__fish_retrier_using_subcommand retry" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand retry" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand retry" -l all-failed -d 'All runs that have failed, but for hooks'
 complete -c retrier -n "__fish_retrier_using_subcommand retry" -l dry-run -d 'With --all-failed: print the ids of these runs, and leave them alone'
 complete -c retrier -n "__fish_retrier_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -175,18 +214,27 @@ complete -c retrier -n "__fish_retrier_using_subcommand cancel" -l pool -d 'With
 complete -c retrier -n "__fish_retrier_using_subcommand cancel" -l state -d 'With --all: those that are scheduled, queued or running alone' -r
 complete -c retrier -n "__fish_retrier_using_subcommand cancel" -l name -d 'With --all: those of this name alone' -r
 complete -c retrier -n "__fish_retrier_using_subcommand cancel" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand cancel" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand cancel" -l all -d 'All unfinished runs, but for hooks'
 complete -c retrier -n "__fish_retrier_using_subcommand cancel" -l dry-run -d 'With --all: print the ids of these runs, and leave them alone'
 complete -c retrier -n "__fish_retrier_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -l older-than -d 'All runs that ended longer than D ago' -r
 complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -l state -d 'Only those that succeeded, failed or were canceled' -r
 complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand backup" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand backup" -l force -d 'Replace FILE if it is there'
 complete -c retrier -n "__fish_retrier_using_subcommand backup" -l json -d 'Print what was copied as JSON'
 complete -c retrier -n "__fish_retrier_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and not __fish_seen_subcommand_from set list pause resume delete help" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand pool; and not __fish_seen_subcommand_from set list pause resume delete help" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and not __fish_seen_subcommand_from set list pause resume delete help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and not __fish_seen_subcommand_from set list pause resume delete help" -f -a "set" -d 'Make a pool, or change what was set for it'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and not __fish_seen_subcommand_from set list pause resume delete help" -f -a "list" -d 'List the pools: how many of their runs stand where, and what was set'
@@ -221,18 +269,33 @@ complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_su
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l grace -d 'The time between SIGTERM and SIGKILL when an attempt is ended [default: 10s]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l max-output -d 'Keep at most SIZE, such as 10M, of what an attempt writes to stdout, and as much of stderr: the first half and the last; 0 is no limit [default: 0]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -l no-defaults -d 'Forget the retry options that were set for the pool before'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from list" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from list" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from pause" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from pause" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from pause" -l all -d 'All pools but that of the hooks'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from resume" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from resume" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from resume" -l all -d 'All pools but that of the hooks'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from delete" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from delete" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from help" -f -a "set" -d 'Make a pool, or change what was set for it'
 complete -c retrier -n "__fish_retrier_using_subcommand pool; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the pools: how many of their runs stand where, and what was set'
@@ -259,13 +322,34 @@ complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_s
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -f -a "install" -d 'Have systemd keep a daemon for this database, as a service of this user'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -f -a "uninstall" -d 'Stop the service of this database, and remove its unit'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop restart status install uninstall help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l parallel -d 'Run at most N attempts at once in all pools, hooks not counted [default: what the pools allow]' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l retention -d 'Forget runs that ended longer than D ago; 0 keeps them for ever' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l until-idle -d 'Exit when no run is unfinished, or has been for D' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l stats-interval -d 'Log what `retrier stats --json` prints every D, at least 1s, as a line of its own' -r
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l detach -d 'Go into the background, and log to FILE.d/daemon.log'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l detached -d 'This process is the one in the background'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -l automatic -d 'A client has started it'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -f -a "stop" -d 'Stop it; running attempts live on, and the next daemon collects them'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -f -a "status" -d 'Say whether one runs; exit 1 when none does'
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and not __fish_seen_subcommand_from stop status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l drain -d 'Start nothing more and wait until the running attempts have ended'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l kill -d 'End the running attempts first; they are interrupted, not charged, and run again later'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from restart" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from status" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from status" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from install" -l parallel -d 'Run at most N attempts at once in all pools, hooks not counted [default: what the pools allow]' -r
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from install" -l retention -d 'Forget runs that ended longer than D ago; 0 keeps them for ever' -r
@@ -285,12 +369,21 @@ complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "uninstall" -d 'Stop the service of this database, and remove its unit'
 complete -c retrier -n "__fish_retrier_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c retrier -n "__fish_retrier_using_subcommand doctor" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand doctor" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand doctor" -l deep -d 'Read all that is stored, too: SQLite\'s own check, and whether every history, attempt, ending, hook, count and file fits the others'
 complete -c retrier -n "__fish_retrier_using_subcommand doctor" -l json -d 'Print one JSON object'
 complete -c retrier -n "__fish_retrier_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand completions" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand completions" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand man" -l db -d 'The database; everything else lives beside it in FILE.d' -r -F
+complete -c retrier -n "__fish_retrier_using_subcommand man" -l color -d 'Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never' -r -f -a "auto\t'At a terminal'
+always\t'Also in a pipe'
+never\t'Nowhere'"
 complete -c retrier -n "__fish_retrier_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup backup pool daemon doctor completions man help" -f -a "run" -d 'Store a command and have it run until it succeeds'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup backup pool daemon doctor completions man help" -f -a "wait" -d 'Wait until runs have ended'
@@ -310,6 +403,23 @@ complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_see
 complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup backup pool daemon doctor completions man help" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup backup pool daemon doctor completions man help" -f -a "man" -d 'Write the manual pages into a folder'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup backup pool daemon doctor completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "run" -d 'Store a command and have it run until it succeeds'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "wait" -d 'Wait until runs have ended'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "status" -d 'Show runs: state, why, attempts, last output'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "explain" -d 'Show what retry options come to, or why a run is where it is'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "list" -d 'List runs, the newest first'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "events" -d 'Show what happened to a run, and why'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "logs" -d 'Print what a run\'s command wrote'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "stats" -d 'Show how many runs wait and run, and how they fared lately'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "retry" -d 'Run failed or canceled runs once more'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "cancel" -d 'Cancel runs, and end what is running of them'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "cleanup" -d 'Forget finished runs, with their output'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "pool" -d 'Make pools, and say how many runs of each run at once and how fast they start'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "daemon" -d 'Serve the database: start what is due, settle what has ended'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "doctor" -d 'Look whether anything is wrong with the database, the daemon or the machine'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c retrier -n "__fish_retrier_using_subcommand help; and not __fish_seen_subcommand_from run wait status explain list events logs stats retry cancel cleanup pool daemon doctor completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from pool" -f -a "set" -d 'Make a pool, or change what was set for it'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from pool" -f -a "list" -d 'List the pools: how many of their runs stand where, and what was set'
 complete -c retrier -n "__fish_retrier_using_subcommand help; and __fish_seen_subcommand_from pool" -f -a "pause" -d 'Start nothing more in pools; what runs goes on'

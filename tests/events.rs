@@ -30,7 +30,8 @@ fn column(events: &[Value], field: &str) -> Vec<String> {
 /// What a person reads on a terminal, without the times of day at the beginning.
 #[track_caller]
 fn shown(home: &Home, id: i64) -> Vec<String> {
-    let call = home.sh("script -qec \"retrier events $ID\" /dev/null </dev/null");
+    let line = "script -qec \"stty cols 200; retrier events $ID\" /dev/null </dev/null";
+    let call = home.sh(line);
     let call = call
         .env("ID", id.to_string())
         .env("TZ", "UTC")

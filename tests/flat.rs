@@ -46,6 +46,7 @@ fn filter(status: Option<Status>, name: Option<&str>, pool: Option<&str>) -> Fil
         status,
         name: name.map(str::to_owned),
         pool: pool.map(str::to_owned),
+        since: None,
         limit: 50,
     }
 }
@@ -291,21 +292,26 @@ fn every_filter_lists_what_a_look_at_all_runs_finds() {
     assert!(all.len() > 3000 && all.is_sorted_by(|a, b| a.id > b.id));
     let states = || Status::ALL.map(Some).into_iter().chain([None]);
     let mut listed = 0;
-    for (status, name, pool, limit) in states().flat_map(|status| {
+    // One of the newer ones, so that all of the first ones are left out.
+    let late = Some(all[all.len() / 3].created_at);
+    for (status, name, pool, (limit, since)) in states().flat_map(|status| {
         let names = [None, Some("name"), Some("nobody")].into_iter();
         names.flat_map(move |name| {
             let pools = [None, Some("default"), Some("p0001"), Some("hooks")].into_iter();
-            pools.flat_map(move |pool| [3, u32::MAX].map(|limit| (status, name, pool, limit)))
+            let limits = [(3, None), (u32::MAX, None), (3, late), (u32::MAX, late)];
+            pools.flat_map(move |pool| limits.map(|limit| (status, name, pool, limit)))
         })
     }) {
         let found = list(&Filter {
             limit,
+            since,
             ..filter(status, name, pool)
         });
         let passes = all.iter().filter(|record| {
             status.is_none_or(|status| record.run.state.status(NOW) == status)
                 && name.is_none_or(|name| record.name.as_deref() == Some(name))
                 && pool.is_none_or(|pool| record.pool == pool)
+                && since.is_none_or(|since| record.created_at >= since)
         });
         let expected: Vec<_> = passes
             .take(limit as usize)

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod listing;
+mod mail;
 mod output;
 mod pipes;
 mod terminal;
@@ -54,17 +55,17 @@ fn status_tells_people_what_was_asked_what_happened_and_what_comes_next() {
     }
     let shown = page(done);
     assert!(
-        shown.starts_with(&format!("run       {done} succeeded\n")),
+        shown.starts_with(&format!("run {done}  succeeded  nightly\n")),
         "{shown}"
     );
-    assert_holds(&shown, &["name      nightly\n", "command   /bin/sh -c "]);
+    assert_holds(&shown, &["\ncommand   /bin/sh -c "]);
     assert_holds(
         &shown,
         &[
             "attempts  2\n",
             "exit 3, then a wait of ",
-            "took ",
-            "  exit 0",
+            "  #  started ",
+            "  exit 0\n",
         ],
     );
     assert_holds(
@@ -79,14 +80,14 @@ fn status_tells_people_what_was_asked_what_happened_and_what_comes_next() {
         &page(failed),
         &[
             "why       failed: attempt 1 was ended by SIGKILL, it has no retries\n",
-            "exhausted",
+            "run 2  failed (exhausted)\n",
             "signal 9 (SIGKILL)",
         ],
     );
     assert_holds(
         &page(delayed),
         &[
-            " scheduled\n",
+            "  scheduled\n",
             "why       waiting: starts at ",
             " in 1h 59m\n",
         ],
@@ -186,7 +187,7 @@ fn status_answers_in_the_order_asked_and_names_the_database_of_an_unknown_run() 
     let names = told.contains("no run 17") && told.contains(&home.db().display().to_string());
     assert!(names, "{told}");
     let pages = home.retrier(["status", "3", "1"]).output().ok().text();
-    assert!(pages.find("run       3").unwrap() < pages.find("run       1").unwrap());
+    assert!(pages.find("run 3  ").unwrap() < pages.find("run 1  ").unwrap());
     for wrong in ["0", "-1", "x", "1.5"] {
         home.retrier(["status", wrong]).output().exits(2);
     }

@@ -47,6 +47,7 @@ fn everything(store: &Store) -> Vec<RunId> {
         status: None,
         name: None,
         pool: None,
+        since: None,
         limit: 1000,
     };
     let listed = store

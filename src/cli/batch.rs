@@ -110,6 +110,7 @@ fn wait(client: &Client, store: Store, args: &RunArgs, told: &[Told]) -> anyhow:
         json: args.json,
         start: !args.no_daemon_start,
         own: true,
+        mail: false,
     };
     several::batch(client, store, &ids, &own, manner)
 }

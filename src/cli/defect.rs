@@ -11,7 +11,7 @@ pub fn tell() {
     panic::set_hook(Box::new(|info| {
         let message = format!("a defect: {}", words(info));
         if tracing::dispatcher::has_been_set() {
-            tracing::error!("{}", out::escape_text(&message));
+            tracing::error!("{}", escape_text(&message));
         } else {
             out::error(&message, Some(HINT));
         }

@@ -1,6 +1,5 @@
 //! `retrier doctor`: look whether anything is wrong.
 
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -47,9 +46,7 @@ pub fn doctor(client: &Client, args: &DoctorArgs) -> anyhow::Result<u8> {
         let object = json::examination((database, args.deep), unfinished, holder, &findings);
         out::line(&object.to_string())?;
     } else {
-        let terminal = io::stdout().is_terminal();
-        let lines = render::findings(&findings, Style::of_stdout(), terminal);
-        out::text(&lines)?;
+        out::text(&render::findings(&findings, Style::of_stdout()))?;
         if findings.is_empty() {
             out::note_to_terminal(&all_well(client, census.as_ref()));
         }

@@ -1,11 +1,10 @@
 //! `retrier events`: the history of a run, for people, for scripts, or as JSON Lines.
 
-use std::io::{self, IsTerminal};
-
 use crate::json;
 
 use super::args::EventsArgs;
 use super::client::Client;
+use super::render::Style;
 use super::{many, out, render};
 
 /// Shows what happened to a run, oldest first.
@@ -21,6 +20,5 @@ pub fn events(client: &Client, args: &EventsArgs) -> anyhow::Result<u8> {
         let text: String = lines.map(|line| format!("{line}\n")).collect();
         return out::text(&text);
     }
-    let terminal = io::stdout().is_terminal();
-    out::text(&render::events(&events, terminal))
+    out::text(&render::events(&events, Style::of_stdout()))
 }

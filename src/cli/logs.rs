@@ -60,7 +60,7 @@ fn follow(client: &Client, store: &Store, id: RunId, mut tail: Tail) -> anyhow::
         let woken = waiting.next(store, Some(TICK))?;
         tail.pump(store.read().run(id)?.attempts)?;
         match woken {
-            Woken::Tick => {}
+            Woken::Tick | Woken::Changed => {}
             Woken::Ended(_) | Woken::TimedOut => return Ok(code::DONE),
             Woken::Signal(signal) => {
                 return Ok(code::of_signal(signal));

@@ -16,6 +16,7 @@ mod defect;
 mod doctor;
 mod environment;
 mod events;
+mod excerpt;
 mod explain;
 mod failure;
 pub mod generate;
@@ -40,6 +41,7 @@ mod tail;
 mod usage;
 mod wait;
 mod waiting;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -47,10 +49,12 @@ use std::process::ExitCode;
 use crate::daemon::log;
 use crate::shim::program;
 use crate::store;
+use crate::sys::terminal::{Colour, choose_colour};
 
 use clap::error::ErrorKind;
 
 use args::{Cli, PoolVerb, Verb};
+use args::{Cli, ColourArg, PoolVerb, Verb};
 use client::Client;
 
 /// Runs the program with `arguments`, the program's own name first.
@@ -123,6 +127,11 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
     if log::is_wanted() && !matches!(&cli.verb, Verb::Daemon(args) if args.serves()) {
         log::start(None, None);
     }
+    choose_colour(match cli.common.color {
+        ColourArg::Auto => Colour::Auto,
+        ColourArg::Always => Colour::Always,
+        ColourArg::Never => Colour::Never,
+    });
     let client = || Client::new(cli.common.db.as_deref());
     match &cli.verb {
         Verb::Run(args) => run::run(client, args),
@@ -154,7 +163,7 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
     if is_bare && let Some(help) = args::short_help(arguments) {
-        out::text_to_stderr(&help);
+        out::to_stderr(&help);
         return ExitCode::from(code::USAGE);
     }
     if error.use_stderr() {

@@ -20,6 +20,12 @@ pub fn text(text: &str) -> anyhow::Result<u8> {
     )
 }
 
+/// Writes to stdout what is for a program alone, as it is.
+pub fn bytes(bytes: &[u8]) -> anyhow::Result<u8> {
+    let mut stdout = io::stdout().lock();
+    written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
 /// Writes a line to stdout, as [`text`] does.
 pub fn line(line: &str) -> anyhow::Result<u8> {
     text(&format!("{line}\n"))
@@ -68,6 +74,12 @@ pub fn hint(text: &str) {
     let _ = writeln!(io::stderr(), "hint: {text}");
 }
 
+/// Prints a text for people on stderr.
+pub fn to_stderr(text: &str) {
+    // There is nobody else to tell.
+    let _ = io::stderr().write_all(escape_printed(text).as_bytes());
+}
+
 /// Is a person looking at the notes?
 pub fn is_noted_at_terminal() -> bool {
     io::stderr().is_terminal()
@@ -95,11 +107,6 @@ fn shortened(message: &str) -> String {
 /// Prints the help that clap shows on stdout. Errors: it cannot be written.
 pub fn help(shown: &clap::Error) -> anyhow::Result<u8> {
     written(shown.print().and_then(|()| io::stdout().flush()))
-}
-
-/// Prints help that nobody asked for on stderr.
-pub fn text_to_stderr(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Prints a failure on stderr and gives its exit code.

@@ -1,23 +1,34 @@
-//! One live line on stderr while somebody waits at a terminal.
+//! One live line on stderr while somebody waits at a terminal. It is drawn from what is known; the
+//! database is looked into when that may have changed, and seldom otherwise.
 
-use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::clock;
 use crate::model::{RunId, State};
 use crate::store::Store;
+use crate::sys::terminal::{can_redraw, is_utf8};
 
-use super::render::span;
+use super::render::{Known, bar_line, live_line};
 
 /// How often the line is drawn.
 pub const TICK: Duration = Duration::from_millis(100);
+
+/// What stands still is looked up this often.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// The line; nothing is drawn without a terminal.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
+    unicode: bool,
+    known: Option<Known>,
+    began_at: Instant,
+    looked_at: Instant,
+    changed_at: Instant,
+    is_stale: bool,
 }
 
 /// How far many runs are.
@@ -34,17 +45,36 @@ pub struct Count {
 impl Progress {
     /// A line for one run on stderr, unless `quiet`.
     pub fn new(quiet: bool) -> Self {
-        let line = || styled(ProgressBar::new_spinner(), "{spinner} {msg} ({elapsed})");
-        Self {
-            bar: is_shown(quiet).then(line),
-        }
+        Self::with(quiet, |unicode| {
+            let ticks = if unicode {
+                "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "
+            } else {
+                "|/-\\ "
+            };
+            let style = style("{spinner} {wide_msg}").tick_chars(ticks);
+            ProgressBar::new_spinner().with_style(style)
+        })
     }
 
     /// A bar for so many runs on stderr, unless `quiet`.
     pub fn of_many(runs: usize, quiet: bool) -> Self {
-        let bar = || styled(ProgressBar::new(runs as u64), "[{bar:20}] {msg}");
+        Self::with(quiet, |unicode| {
+            let marks = if unicode { "━╸─" } else { "=> " };
+            let style = style("[{bar:20}] {wide_msg}").progress_chars(marks);
+            ProgressBar::new(runs as u64).with_style(style)
+        })
+    }
+
+    fn with(quiet: bool, bar: impl FnOnce(bool) -> ProgressBar) -> Self {
+        let (now, unicode) = (clock::monotonic(), is_utf8());
         Self {
-            bar: is_shown(quiet).then(bar),
+            bar: (!quiet && can_redraw(&io::stderr())).then(|| bar(unicode)),
+            unicode,
+            known: None,
+            began_at: now,
+            looked_at: now,
+            changed_at: now,
+            is_stale: true,
         }
     }
 
@@ -53,39 +83,83 @@ impl Progress {
         self.bar.is_some()
     }
 
-    /// Draws the state of the run that is waited for.
-    pub fn draw(&self, store: &Store, run: RunId) {
-        let Some(bar) = &self.bar else {
-            return;
-        };
-        if let Some(text) = one(store, run) {
-            bar.set_message(text);
-        }
-        bar.tick();
+    /// What is known may not be true any more.
+    pub fn look_again(&mut self) {
+        self.is_stale = true;
     }
 
-    /// Draws how far the runs are.
-    pub fn draw_many(&self, count: Count) {
-        let Some(bar) = &self.bar else {
+    /// Draws the state of the run that is waited for.
+    pub fn draw(&mut self, store: &Store, run: RunId) {
+        if self.bar.is_none() {
             return;
+        }
+        if self.is_time() {
+            self.look(store, run);
+        }
+        let waited = clock::monotonic().saturating_duration_since(self.began_at);
+        if let (Some(bar), Some(known)) = (&self.bar, &self.known) {
+            bar.set_message(live_line(known, clock::now(), waited, self.unicode));
+            bar.tick();
+        }
+    }
+
+    /// Is it time to look into the database? A run that changes often is looked at often.
+    fn is_time(&self) -> bool {
+        let now = clock::monotonic();
+        let stood = self.looked_at.saturating_duration_since(self.changed_at);
+        let pause = (stood / 10).clamp(TICK, LOOK_MAX);
+        let waits = self.known.as_ref().map(|known| &known.run.state);
+        // It has become due since then, and will be claimed now.
+        let is_due = match waits {
+            Some(State::Waiting { due, .. }) => {
+                let wall = clock::now();
+                let looked = now.saturating_duration_since(self.looked_at);
+                *due <= wall && *due > wall.minus(looked)
+            }
+            Some(_) | None => false,
         };
+        self.is_stale || is_due || now.saturating_duration_since(self.looked_at) >= pause
+    }
+
+    fn look(&mut self, store: &Store, id: RunId) {
+        let found = store.at_once(|read| {
+            let run = read.run(id)?;
+            let last = read.last_attempts(id, 2)?;
+            Ok(Known { id, run, last })
+        });
+        self.looked_at = clock::monotonic();
+        self.is_stale = false;
+        // What cannot be read now is told by whoever waits.
+        if let Ok(found) = found
+            && self.known.as_ref() != Some(&found)
+        {
+            self.known = Some(found);
+            self.changed_at = self.looked_at;
+        }
+    }
+
+    /// Draws how far the runs are; `running` counts those that run, which is asked seldom.
+    pub fn draw_many<E>(
+        &mut self,
+        count: &mut Count,
+        running: impl FnOnce() -> Result<usize, E>,
+    ) -> Result<(), E> {
+        let Some(bar) = &self.bar else {
+            return Ok(());
+        };
+        let now = clock::monotonic();
+        if self.is_stale || now.saturating_duration_since(self.looked_at) >= LOOK_MAX {
+            count.running = running()?;
+            self.looked_at = now;
+            self.is_stale = false;
+        }
         bar.set_position(count.done as u64);
         let rate = bar.per_sec();
-        let speed = if count.done > 0 && rate > 0.0 {
-            format!(", {rate:.1}/s, ETA {}", span(whole_seconds(bar.eta())))
-        } else {
-            String::new()
-        };
-        let Count {
-            done,
-            running,
-            failed,
-        } = count;
+        let speed = (count.done > 0 && rate > 0.0).then(|| (rate, bar.eta()));
         let total = bar.length().unwrap_or_default();
-        bar.set_message(format!(
-            "{done}/{total} done, {running} running, {failed} failed{speed}"
-        ));
+        bar.set_message(bar_line(*count, total, speed, self.unicode));
         bar.tick();
+        Ok(())
     }
 
     /// Takes the line away while `act` prints.
@@ -104,37 +178,7 @@ impl Progress {
     }
 }
 
-fn is_shown(quiet: bool) -> bool {
-    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    !quiet && !dumb && io::stderr().is_terminal()
-}
-
-fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
+fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template);
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.with_style(style.tick_chars("|/-\\ ").progress_chars("=> "))
-}
-
-/// What is only estimated is not told to the millisecond.
-fn whole_seconds(duration: Duration) -> Duration {
-    Duration::from_secs(duration.as_secs_f64().ceil() as u64)
-}
-
-fn one(store: &Store, id: RunId) -> Option<String> {
-    let run = store.read().run(id).ok()?;
-    let now = clock::now();
-    let max = run
-        .max_attempts()
-        .map_or(String::new(), |max| format!("/{max}"));
-    let next = run.attempts + 1;
-    Some(match &run.state {
-        State::Waiting { due, .. } if *due > now => {
-            format!("run {id}: attempt {next}{max} in {}", span(due.since(now)))
-        }
-        State::Waiting { .. } | State::Held => format!("run {id}: attempt {next}{max} is queued"),
-        State::Running { attempt } => format!("run {id}: attempt {attempt}{max} runs"),
-        State::Succeeded | State::Failed { .. } | State::Canceled { .. } => {
-            format!("run {id}: {}", run.state.status(now).word())
-        }
-    })
+    style.unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -1,11 +1,14 @@
 //! `retrier run`: store a command, say its id, see to it that a daemon runs.
 
+use std::io;
+
 use anyhow::bail;
 
 use crate::clock;
 use crate::json;
 use crate::model::{Hold, RunId, Spec, State};
 use crate::store::{Store, StoreError, Stored};
+use crate::sys::terminal::can_redraw;
 use crate::text::escape_text;
 
 use super::args::{IfExists, RunArgs};
@@ -53,13 +56,15 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         if args.if_exists == IfExists::Fail {
             bail!(Failure::new(code::STATE, whose).hint(format!("`retrier status {id}` shows it")));
         }
-        if !args.quiet {
+        if !args.quiet && !args.quiet_success {
             out::note(&format!("{whose}; nothing was stored"));
         }
     }
     if args.wait {
         drop(store);
-        if !args.quiet {
+        // The line that is drawn meanwhile names it, too.
+        let is_drawn = !args.stream && can_redraw(&io::stderr());
+        if !args.quiet && !args.quiet_success && !is_drawn {
             out::note_to_terminal(&format!("run {id}"));
         }
         let waited = one(
@@ -72,6 +77,7 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
                 json: args.json,
                 start: !args.no_daemon_start,
                 own: is_new,
+                mail: args.quiet_success,
             },
         );
         return waited.map_err(|error| {

@@ -1,8 +1,10 @@
 //! Waiting for several runs: those that `wait` names, or those of a batch.
 
+use std::io::{self, IsTerminal};
+
 use crate::clock;
 use crate::json;
-use crate::model::{RunId, RunRecord, RunResult, State};
+use crate::model::{RunId, RunRecord, RunResult, State, Timestamp};
 use crate::store::{Among, Store, StoreError};
 use crate::sys::signal::SIGINT;
 use crate::text::escape_text;
@@ -11,6 +13,7 @@ use super::client::Client;
 use super::failure::code;
 use super::many::{STEP_MAX, counted};
 use super::progress::{Count, Progress, TICK};
+use super::render::Style;
 use super::wait::Manner;
 use super::waiting::{Waiting, Woken};
 use super::{cancel, out, render};
@@ -121,7 +124,7 @@ impl<'c> Crowd<'c> {
             }
             self.draw()?;
             match self.waiting.next(&self.store, tick)? {
-                Woken::Tick => {}
+                Woken::Tick | Woken::Changed => {}
                 Woken::Ended(id) => self.hear_of(id)?,
                 Woken::TimedOut => {
                     self.leave("");
@@ -140,9 +143,7 @@ impl<'c> Crowd<'c> {
         self.progress.clear();
         // The exit code tells of the endings as well.
         self.store.sync()?;
-        if self.names {
-            self.name_failures();
-        }
+        name_failures(&self.failures);
         Ok(if self.count.failed == 0 {
             code::DONE
         } else {
@@ -170,11 +171,10 @@ impl<'c> Crowd<'c> {
                         self.said += &json::run(&record, &attempts, now).to_string();
                         self.said.push('\n');
                     }
-                    Telling::Line => {
-                        self.said += &format!("{id} {}\n", record.run.state.status(now).word());
-                    }
+                    Telling::Line => self.said += &line(&record, now),
                     Telling::Nothing => {}
                 }
+                self.progress.look_again();
                 self.settle(id, why(&record));
             }
             Err(error @ StoreError::NoRun { .. }) => {
@@ -197,35 +197,36 @@ impl<'c> Crowd<'c> {
         if let Some(why) = failed {
             self.count.failed += 1;
             if self.names {
-                self.failures += &format!("run {id} {}\n", render::cut(&why, WHY_MAX));
+                let why = render::cut(&why, WHY_MAX, false);
+                self.failures += &format!("run {id} {why}\n");
             }
         }
     }
 
-    /// Writes what is to be told, which may have been committed a moment ago.
+    /// Writes what is to be told, which may have been committed a moment ago. Those that failed are
+    /// named above the bar, if there is one, else at the end.
     fn say(&mut self) -> anyhow::Result<()> {
-        if !self.said.is_empty() {
-            self.store.sync()?;
-            let said = std::mem::take(&mut self.said);
-            self.progress.aside(|| out::text(&said))?;
+        let names_now = self.progress.is_shown() && !self.failures.is_empty();
+        if self.said.is_empty() && !names_now {
+            return Ok(());
         }
-        Ok(())
+        self.store.sync()?;
+        let said = std::mem::take(&mut self.said);
+        self.progress.aside(|| {
+            if names_now {
+                name_failures(&std::mem::take(&mut self.failures));
+            }
+            out::text(&said).map(drop)
+        })
     }
 
     fn draw(&mut self) -> anyhow::Result<()> {
-        if self.progress.is_shown() {
-            let running = self.store.read().running()?;
-            let pending = self.waiting.pending();
-            self.count.running = running.iter().filter(|id| pending.contains(id)).count();
-            self.progress.draw_many(self.count);
-        }
-        Ok(())
-    }
-
-    fn name_failures(&self) {
-        for line in self.failures.lines() {
-            out::note(line);
-        }
+        let (store, pending) = (&self.store, self.waiting.pending());
+        let running = || {
+            let running = store.read().running()?;
+            Ok::<_, StoreError>(running.iter().filter(|id| pending.contains(id)).count())
+        };
+        Ok(self.progress.draw_many(&mut self.count, running)?)
     }
 
     /// Waits no longer.
@@ -267,6 +268,22 @@ impl<'c> Crowd<'c> {
         }
         Ok(())
     }
+}
+
+fn name_failures(lines: &str) {
+    for line in lines.lines() {
+        out::note(line);
+    }
+}
+
+/// The id and the state of a run that has ended; for somebody who looks, in colour and with the why.
+fn line(record: &RunRecord, now: Timestamp) -> String {
+    let status = record.run.state.status(now);
+    let told = why(record).filter(|_| io::stdout().is_terminal());
+    let word = Style::of_stdout().status(status);
+    let why = told.as_deref().and_then(|why| why.strip_prefix("failed"));
+    let why = render::cut(why.unwrap_or_default(), WHY_MAX, false);
+    format!("{} {word}{why}\n", record.id)
 }
 
 /// Why a run that has ended did not succeed, in short.

@@ -4,17 +4,22 @@ use std::fmt::Write;
 
 use crate::clock;
 use crate::json;
-use crate::model::{AttemptRecord, EventRecord, RunId, RunRecord};
+use crate::model::{AttemptRecord, EventRecord, RunId, RunRecord, State, Timestamp};
 use crate::store::{Store, StoreError};
 
 use super::args::StatusArgs;
-use super::client::Client;
+use super::client::{Client, Service};
+use super::excerpt::Excerpt;
 use super::failure::first_of;
 use super::render::{Case, Style};
+use super::watch::watch;
 use super::{many, out, render};
 
 /// So many runs are looked at before they are shown.
 const CHUNK_MAX: usize = 100;
+
+/// So many lines are shown of what the last attempt wrote.
+const LINES_MAX: usize = 10;
 
 /// Shows runs in the order asked.
 pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
@@ -24,11 +29,29 @@ pub fn status(client: &Client, args: &StatusArgs) -> anyhow::Result<u8> {
         let codes = ids.iter().map(|id| out::failure(client.no_run(*id).into()));
         return Ok(first_of(&codes.collect::<Vec<_>>()));
     };
+    if let Some(interval) = args.watch {
+        return watch("retrier status", interval, || {
+            store.check_place()?;
+            picture(client, &store, &ids)
+        });
+    }
     let mut codes = Vec::new();
     for (n, ids) in ids.chunks(CHUNK_MAX).enumerate() {
         show(client, &store, (ids, n == 0), args.json, &mut codes)?;
     }
     Ok(first_of(&codes))
+}
+
+/// What `--watch` shows. Errors: one of them is not stored.
+fn picture(client: &Client, store: &Store, ids: &[RunId]) -> anyhow::Result<String> {
+    let (service, style) = (client.service(), Style::of_stdout());
+    let mut pages = Vec::new();
+    for id in ids {
+        let looked = look(store, *id)?;
+        let at = (clock::now(), &service);
+        pages.push(page_of(client, store, &looked, at, style)?);
+    }
+    Ok(pages.join("\n"))
 }
 
 /// Shows these runs; each page but the very first one has a gap before it.
@@ -52,18 +75,10 @@ fn show(
             Ok((record, attempts, _)) if json => {
                 let _ = writeln!(text, "{}", json::run(&record, &attempts, now));
             }
-            Ok((record, attempts, cause)) => {
-                let blocked = store.read().blocked(record.id, now)?;
-                let case = Case {
-                    blocked: blocked.as_ref(),
-                    record: &record,
-                    last: attempts.last(),
-                    cause: cause.as_ref(),
-                    now,
-                    service: &service,
-                };
+            Ok(looked) => {
                 let gap = if is_first { "" } else { "\n" };
-                let _ = write!(text, "{gap}{}", render::page(&case, &attempts, style));
+                let page = page_of(client, store, &looked, (now, &service), style)?;
+                let _ = write!(text, "{gap}{page}");
             }
             Err(error) => {
                 // Where the two meet, errors and pages come in the order asked.
@@ -74,6 +89,44 @@ fn show(
         is_first = false;
     }
     out::text(&text).map(drop)
+}
+
+/// A run as a page, with the end of what tells how it fares.
+fn page_of(
+    client: &Client,
+    store: &Store,
+    looked: &Looked,
+    (now, service): (Timestamp, &Service),
+    style: Style,
+) -> anyhow::Result<String> {
+    let (record, attempts, _) = looked;
+    let excerpt = match record.run.state {
+        // What it gives is in its result.
+        State::Succeeded => None,
+        _ => Excerpt::telling(&client.folder, record.id, attempts, LINES_MAX),
+    };
+    let excerpts = excerpt.as_slice();
+    paged(store, looked, (now, service), excerpts, style)
+}
+
+/// A run as a page, with these excerpts.
+pub(super) fn paged(
+    store: &Store,
+    (record, attempts, cause): &Looked,
+    (now, service): (Timestamp, &Service),
+    excerpts: &[Excerpt],
+    style: Style,
+) -> anyhow::Result<String> {
+    let blocked = store.read().blocked(record.id, now)?;
+    let case = Case {
+        blocked: blocked.as_ref(),
+        record,
+        last: attempts.last(),
+        cause: cause.as_ref(),
+        now,
+        service,
+    };
+    Ok(render::page(&case, attempts, excerpts, style))
 }
 
 /// Run `id` with its attempts, and the event that is the cause of where it stands, as they are at

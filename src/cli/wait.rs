@@ -11,13 +11,21 @@ use crate::text::escape_text;
 
 use super::args::WaitArgs;
 use super::client::Client;
+use super::excerpt::Excerpt;
 use super::failure::{Failure, code};
 use super::progress::{Progress, TICK};
+use super::render::Style;
 use super::several::several;
-use super::status::{look, moment};
+use super::status::{Looked, look, moment, paged};
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
 use super::{cancel, many, out, render};
+
+/// Of attempts that ended at once so many are told of, the last ones.
+const TOLD_MAX: u32 = 100;
+
+/// So many lines of each stream are mailed.
+const MAILED_MAX: usize = 50;
 
 /// How one run is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +38,15 @@ pub struct Manner {
     pub start: bool,
     /// Whether this call has stored the run, so that Ctrl-C cancels it.
     pub own: bool,
+    /// Whether nothing is printed of a run that succeeds, and everything of one that does not.
+    pub mail: bool,
+}
+
+impl Manner {
+    /// Does it keep what happens meanwhile to itself?
+    fn is_silent(self) -> bool {
+        self.quiet || self.mail
+    }
 }
 
 /// Waits for the runs that are named, or for all that have not ended.
@@ -41,6 +58,7 @@ pub fn wait(client: &Client, args: &WaitArgs) -> anyhow::Result<u8> {
         json: args.json,
         start: true,
         own: false,
+        mail: false,
     };
     let of_retrier = |error| Failure::from(error).of_retrier().into();
     if args.all {
@@ -77,33 +95,38 @@ fn all(client: &Client, args: &WaitArgs, manner: Manner) -> anyhow::Result<u8> {
     several(client, &ids, manner)
 }
 
+/// Somebody who waits for one run.
+struct Waiter {
+    id: RunId,
+    manner: Manner,
+    progress: Progress,
+    tail: Option<Tail>,
+    /// Its attempts up to this one ended before, or were told of.
+    told_to: u32,
+}
+
 /// Waits for run `id`; prints its last output and gives its exit code.
 pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let mut store = client.holding(id)?;
     // What is read when it has ended is prepared while it runs.
-    let (record, ..) = moment(&store, id)?;
-    let limit = record.run.policy.max_output;
+    let (record, _, _) = moment(&store, id)?;
     let mut waiting = Waiting::new(client, [id], manner.timeout, manner.start)?;
-    let progress = Progress::new(manner.quiet || manner.stream);
-    let both = [
-        (Stream::Stdout, Stream::Stdout),
-        (Stream::Stderr, Stream::Stderr),
-    ];
-    let mut tail = manner
-        .stream
-        .then(|| Tail::new(&client.folder, (id, limit), 1, &both));
-    let tick = (manner.stream || progress.is_shown()).then_some(TICK);
+    let mut waiter = Waiter::new(client, &record, manner);
+    if waiter.tells_attempts() || waiter.progress.is_shown() {
+        waiting.watch(id);
+    }
+    let tick = (manner.stream || waiter.progress.is_shown()).then_some(TICK);
     loop {
-        progress.draw(&store, id);
+        waiter.progress.draw(&store, id);
         let woken = waiting.next(&store, tick)?;
-        if woken != Woken::Tick {
-            progress.clear();
+        if !matches!(woken, Woken::Tick | Woken::Changed) {
+            waiter.progress.clear();
         }
-        if let Some(tail) = &mut tail {
-            tail.pump(store.read().run(id)?.attempts)?;
+        if matches!(woken, Woken::Changed | Woken::Ended(_)) || manner.stream {
+            waiter.follow(&store)?;
         }
         match woken {
-            Woken::Tick => {}
+            Woken::Tick | Woken::Changed => {}
             Woken::Ended(id) => match report(client, &store, id, manner)? {
                 Some(code) => {
                     waiting.leave(store);
@@ -136,15 +159,86 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     }
 }
 
+impl Waiter {
+    fn new(client: &Client, record: &RunRecord, manner: Manner) -> Self {
+        let (id, run) = (record.id, &record.run);
+        let both = [
+            (Stream::Stdout, Stream::Stdout),
+            (Stream::Stderr, Stream::Stderr),
+        ];
+        let tail = || Tail::new(&client.folder, (id, run.policy.max_output), 1, &both);
+        let open = u32::from(run.state.open_attempt().is_some());
+        Self {
+            id,
+            manner,
+            progress: Progress::new(manner.is_silent() || manner.stream),
+            tail: manner.stream.then(tail),
+            // Of a run of its own it tells all, also what has happened by now, and so it does between the
+            // outputs of all attempts.
+            told_to: if manner.own || manner.stream {
+                0
+            } else {
+                run.attempts - open
+            },
+        }
+    }
+
+    /// Is a line printed for each attempt after which the run goes on? Who sees the live line needs none.
+    fn tells_attempts(&self) -> bool {
+        !self.manner.is_silent() && !self.progress.is_shown()
+    }
+
+    /// Passes on what attempts have written since the last time, and tells of those that have ended, if
+    /// the run went on after them.
+    fn follow(&mut self, store: &Store) -> anyhow::Result<()> {
+        self.progress.look_again();
+        if !self.tells_attempts() && self.tail.is_none() {
+            return Ok(());
+        }
+        let (run, last) = store.at_once(|read| {
+            let run = read.run(self.id)?;
+            let new = run.attempts.saturating_sub(self.told_to);
+            let last = read.last_attempts(self.id, new.min(TOLD_MAX))?;
+            Ok((run, last))
+        })?;
+        let now = clock::now();
+        // How the last one ended is told with how the run did.
+        let is_told = |number| !run.state.is_final() || number < run.attempts;
+        let tells = self.tells_attempts();
+        for attempt in last.iter().filter(|_| tells) {
+            let number = attempt.number.0;
+            let said = render::failed_attempt(&run, attempt, now);
+            let Some(said) = said.filter(|_| is_told(number)) else {
+                continue;
+            };
+            if let Some(tail) = &mut self.tail {
+                tail.pump(number)?;
+            }
+            // It may have been committed a moment ago.
+            store.sync()?;
+            out::note(&format!("run {}: {said}", self.id));
+            self.told_to = number;
+        }
+        match &mut self.tail {
+            Some(tail) => tail.pump(run.attempts),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Tells of run `id`, which has ended; `None` if it was retried by hand since then.
 fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::Result<Option<u8>> {
-    let (record, attempts, cause) = look(store, id)?;
+    let looked = look(store, id)?;
+    let (record, attempts, cause) = &looked;
     if !record.run.state.is_final() {
         return Ok(None);
     }
+    if manner.mail {
+        return mail(client, store, &looked).map(Some);
+    }
     let last = attempts.last();
     if manner.json {
-        out::line(&json::run(&record, &attempts, clock::now()).to_string())?;
+        out::line(&json::run(record, attempts, clock::now()).to_string())?;
     }
     if let State::Canceled { .. } = record.run.state {
         if !manner.quiet {
@@ -165,24 +259,49 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
     };
     if !manner.quiet {
         let how = how_it_failed(reason, outcome, attempts.len());
-        let said = said(&record, outcome).map_or(String::new(), |said| format!(": {said}"));
-        let by = cause.and_then(|cause| cause.why).map(|why| why.by);
+        let said = said(record, outcome).map_or(String::new(), |said| format!(": {said}"));
+        let by = cause.as_ref().and_then(|cause| cause.why).map(|why| why.by);
         let rule = by.and_then(render::stopper);
         let rule = rule.map_or(String::new(), |rule| format!(" (stopped by {rule})"));
         let how = escape_text(&format!("{how}{said}{rule}"));
         out::note(&format!("run {id} failed {how}"));
     }
+    Ok(Some(code_of_failure(reason, outcome)))
+}
+
+/// The exit code of a run that failed and whose last attempt ended so.
+fn code_of_failure(reason: Reason, outcome: Option<&Outcome>) -> u8 {
     // It may have passed between two attempts, or before the first.
     if reason == Reason::Deadline {
-        return Ok(Some(code::TIMEOUT));
+        return code::TIMEOUT;
     }
-    let code = outcome.map_or(code::RETRIER, Outcome::exit_code);
-    // A failure must not look like a success: exit 0 can be none, and a run can be snoozed too often.
-    Ok(Some(if code == code::DONE {
-        code::FAILED
-    } else {
-        code
-    }))
+    match outcome.map_or(code::RETRIER, Outcome::exit_code) {
+        // A failure must not look like a success: exit 0 can be none, and a run can be snoozed too often.
+        code::DONE => code::FAILED,
+        code => code,
+    }
+}
+
+/// Prints nothing of a run that has succeeded; of any other all that a mail should hold, on stderr.
+fn mail(client: &Client, store: &Store, looked: &Looked) -> anyhow::Result<u8> {
+    let (record, attempts, _) = looked;
+    let last = attempts.last();
+    let outcome = last.and_then(|last| last.outcome.as_ref());
+    let code = match record.run.state {
+        State::Failed { reason } => code_of_failure(reason, outcome),
+        State::Canceled { .. } => code::CANCELED,
+        _ => return Ok(code::DONE),
+    };
+    let streams = [Stream::Stdout, Stream::Stderr].into_iter();
+    let excerpts = streams.filter_map(|stream| {
+        let attempt = (record.id, last?.number);
+        Excerpt::of(&client.folder, attempt, stream, MAILED_MAX)
+    });
+    let excerpts: Vec<Excerpt> = excerpts.collect();
+    let at = (clock::now(), &client.service());
+    let page = paged(store, looked, at, &excerpts, Style::plain())?;
+    out::to_stderr(&page);
+    Ok(code)
 }
 
 /// What the command has said of its failure, if that is more than how it ended.

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::daemon::doorbell::Ring;
+use crate::daemon::doorbell::{Ring, Told};
 use crate::model::{RunId, Timestamp};
 use crate::store::Store;
 use crate::sys::poll::wait_readable;
@@ -41,6 +41,10 @@ pub struct Waiting<'c> {
     deadline: Option<Instant>,
     /// Whether a daemon is started when there is none.
     start: bool,
+    /// The run whose attempts are to be told of.
+    watched: Option<RunId>,
+    /// Whether one of them may have ended.
+    changed: bool,
     /// What is waited for.
     pending: BTreeSet<RunId>,
     /// Runs that may have ended.
@@ -74,6 +78,8 @@ pub enum Woken {
     TimedOut,
     /// This signal came.
     Signal(i32),
+    /// An attempt of the run that is watched may have ended.
+    Changed,
     /// The tick that was asked for.
     Tick,
 }
@@ -94,6 +100,8 @@ impl<'c> Waiting<'c> {
             signals: interrupts()?,
             deadline: timeout.and_then(|timeout| clock::monotonic().checked_add(timeout)),
             start,
+            watched: None,
+            changed: false,
             candidates: pending.iter().copied().collect(),
             pending,
             asked: BTreeSet::new(),
@@ -105,6 +113,11 @@ impl<'c> Waiting<'c> {
                 running: None,
             },
         })
+    }
+
+    /// Wants to be told of the attempts of run `id` as well.
+    pub fn watch(&mut self, id: RunId) {
+        self.watched = Some(id);
     }
 
     /// The runs that are still waited for.
@@ -157,6 +170,9 @@ impl<'c> Waiting<'c> {
             if let Some(id) = self.ended(store)? {
                 return Ok(Woken::Ended(id));
             }
+            if self.watched.is_some() && std::mem::take(&mut self.changed) {
+                return Ok(Woken::Changed);
+            }
             let now = clock::monotonic();
             let left = self.deadline.map(|at| at.saturating_duration_since(now));
             if left == Some(Duration::ZERO) {
@@ -202,12 +218,14 @@ impl<'c> Waiting<'c> {
         let Some(ring) = &mut self.ring else {
             return Ok(());
         };
-        for id in ring.told() {
-            if store.read().has_ended(id)? {
-                self.asked.remove(&id);
-                self.candidates.push_back(id);
-            } else {
-                ring.ask_for(&[id]);
+        for told in ring.told() {
+            match told {
+                Told::Attempt(_) => self.changed = true,
+                Told::Ended(id) if store.read().has_ended(id)? => {
+                    self.asked.remove(&id);
+                    self.candidates.push_back(id);
+                }
+                Told::Ended(id) => ring.ask_for(&[id]),
             }
         }
         Ok(())
@@ -251,6 +269,7 @@ impl<'c> Waiting<'c> {
     /// and, because clocks are set and runs are forgotten, some of the others in turn.
     fn look(&mut self, store: &Store) -> anyhow::Result<()> {
         self.looks.at = Some(clock::monotonic());
+        self.changed = true;
         if self.pending.len() <= LOOK_MAX {
             self.candidates.extend(&self.pending);
             return Ok(());
@@ -293,6 +312,9 @@ impl<'c> Waiting<'c> {
             store.check_place()?;
             ensured?;
             ring = self.client.ring();
+        }
+        if let Some(id) = self.watched {
+            ring.watch(id);
         }
         self.ring = Some(ring);
         self.asked.clear();

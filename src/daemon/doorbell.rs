@@ -3,8 +3,9 @@
 //! A client connects before its transaction begins; that the connection closes, also because the
 //! client was killed, is the ring. What travels on it are hints, numbers of 8 bytes in the
 //! machine's order, and never authority: `+id` asks to be told when run `id` has ended, `-id` says
-//! that run `id` may have changed. The daemon answers `+id` for an ending. Both sides look into
-//! the database for the truth.
+//! that run `id` may have changed, `id` with [`WATCH`] asks to be told of its attempts as well. The
+//! daemon answers `+id` for an ending, and `-id` for an attempt after which the run goes on. Both
+//! sides look into the database for the truth.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -28,6 +29,7 @@ pub struct Doorbell {
     file: Option<FileIdentity>,
     callers: BTreeMap<u64, Caller>,
     waiters: HashMap<RunId, Vec<u64>>,
+    watchers: HashMap<RunId, Vec<u64>>,
     next: u64,
     callers_max: usize,
 }
@@ -39,11 +41,16 @@ const READ_MAX: usize = 64 * 1024;
 /// How many hints of one caller are kept. One who has more is let go, and looks for himself.
 const HINTS_MAX: usize = 128 * 1024;
 
+/// In a hint: that attempts are asked for. No run has such an id, so an older daemon says that it has
+/// ended, which nobody waits for.
+const WATCH: i64 = 1 << 62;
+
 #[derive(Debug)]
 struct Caller {
     stream: UnixStream,
     unread: Vec<u8>,
     awaited: Vec<RunId>,
+    watched: Vec<RunId>,
     changed: Vec<RunId>,
 }
 
@@ -66,6 +73,7 @@ impl Doorbell {
             file,
             callers: BTreeMap::new(),
             waiters: HashMap::new(),
+            watchers: HashMap::new(),
             next: 0,
             callers_max,
         })
@@ -97,6 +105,7 @@ impl Doorbell {
         while self.listener.accept().is_ok() {}
         self.callers.clear();
         self.waiters.clear();
+        self.watchers.clear();
         Ok(())
     }
 
@@ -130,6 +139,7 @@ impl Doorbell {
                 stream,
                 unread: Vec::new(),
                 awaited: Vec::new(),
+                watched: Vec::new(),
                 changed: Vec::new(),
             };
             self.callers.insert(self.next, caller);
@@ -168,7 +178,11 @@ impl Doorbell {
             }
         };
         for hint in take_hints(&mut caller.unread) {
-            if hint > 0 {
+            if hint > 0 && hint & WATCH != 0 {
+                let id = RunId(hint & !WATCH);
+                caller.watched.push(id);
+                self.watchers.entry(id).or_default().push(number);
+            } else if hint > 0 {
                 let id = RunId(hint);
                 caller.awaited.push(id);
                 self.waiters.entry(id).or_default().push(number);
@@ -177,7 +191,8 @@ impl Doorbell {
                 caller.changed.push(RunId(hint.saturating_neg()));
             }
         }
-        open &= caller.awaited.len() + caller.changed.len() <= HINTS_MAX;
+        let hints = caller.awaited.len() + caller.watched.len() + caller.changed.len();
+        open &= hints <= HINTS_MAX;
         if !open {
             heard.rang = !failpoint::has_bug("deaf_to_hangups");
             let changed = self.forget(number);
@@ -201,20 +216,41 @@ impl Doorbell {
         }
     }
 
+    /// Tells everybody who watches run `id` that an attempt of it has ended, and that it goes on.
+    pub fn tell_attempt(&mut self, id: RunId) {
+        let Some(numbers) = self.watchers.get(&id) else {
+            return;
+        };
+        for number in numbers.clone() {
+            let Some(caller) = self.callers.get_mut(&number) else {
+                continue;
+            };
+            if !matches!(caller.stream.write(&(-id.0).to_ne_bytes()), Ok(8)) {
+                self.forget(number);
+            }
+        }
+    }
+
     /// Lets a caller go; gives the runs that it has said to have changed.
     fn forget(&mut self, number: u64) -> Vec<RunId> {
         let Some(caller) = self.callers.remove(&number) else {
             return Vec::new();
         };
-        for id in &caller.awaited {
-            if let Some(numbers) = self.waiters.get_mut(id) {
-                numbers.retain(|other| *other != number);
-                if numbers.is_empty() {
-                    self.waiters.remove(id);
-                }
+        leave(&mut self.waiters, &caller.awaited, number);
+        leave(&mut self.watchers, &caller.watched, number);
+        caller.changed
+    }
+}
+
+/// Takes caller `number` out of those who are to be told of these runs.
+fn leave(callers: &mut HashMap<RunId, Vec<u64>>, runs: &[RunId], number: u64) {
+    for id in runs {
+        if let Some(numbers) = callers.get_mut(id) {
+            numbers.retain(|other| *other != number);
+            if numbers.is_empty() {
+                callers.remove(id);
             }
         }
-        caller.changed
     }
 }
 
@@ -231,6 +267,15 @@ fn take_hints(unread: &mut Vec<u8>) -> Vec<i64> {
         .chunks_exact(8)
         .filter_map(|bytes| bytes.try_into().ok());
     hints.map(i64::from_ne_bytes).collect()
+}
+
+/// What a daemon has told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// This run has ended.
+    Ended(RunId),
+    /// An attempt of this run has ended, and the run goes on.
+    Attempt(RunId),
 }
 
 /// A client's connection to the doorbell. Dropping it rings.
@@ -280,6 +325,11 @@ impl Ring {
         self.send(ids.iter().map(|id| id.0));
     }
 
+    /// Asks to be told of each attempt of this run after which it goes on.
+    pub fn watch(&mut self, id: RunId) {
+        self.send(std::iter::once(id.0 | WATCH));
+    }
+
     fn send(&mut self, hints: impl Iterator<Item = i64>) {
         let Some(stream) = &mut self.stream else {
             return;
@@ -297,8 +347,8 @@ impl Ring {
         self.stream.as_ref().map(AsFd::as_fd)
     }
 
-    /// Takes what the daemon has told: runs that have ended. Closed connections are noticed.
-    pub fn told(&mut self) -> Vec<RunId> {
+    /// Takes what the daemon has told. Closed connections are noticed.
+    pub fn told(&mut self) -> Vec<Told> {
         let Some(stream) = &mut self.stream else {
             return Vec::new();
         };
@@ -314,7 +364,12 @@ impl Ring {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => self.stream = None,
             }
-            return take_hints(&mut told).into_iter().map(RunId).collect();
+            let told = take_hints(&mut told).into_iter();
+            let heard = told.map(|hint| match hint {
+                ended @ 0.. => Told::Ended(RunId(ended)),
+                attempt => Told::Attempt(RunId(attempt.saturating_neg())),
+            });
+            return heard.collect();
         }
     }
 }

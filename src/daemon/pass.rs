@@ -217,6 +217,9 @@ impl Daemon {
             let expiry = self.config.retention.map(|stay| now.plus(stay));
             self.expire_at = self.expire_at.or(expiry);
         }
+        for settled in effects.settled.iter().filter(|settled| !ends(settled)) {
+            self.doorbell.tell_attempt(settled.id);
+        }
         effects.settled.iter().for_each(log);
         self.next_due = effects.next_due;
         self.next_deadline = effects.next_deadline;

@@ -20,6 +20,9 @@ pub struct Filter {
     pub name: Option<String>,
     /// Those in this pool alone.
     pub pool: Option<String>,
+    /// Those alone that were stored at this time or later. Ids tell where these begin: of runs that were
+    /// stored before the clock was set back some may be left out.
+    pub since: Option<Timestamp>,
     /// At most this many, the newest first.
     pub limit: u32,
 }
@@ -38,6 +41,11 @@ const DUE_IN_BLOCK: &str = "SELECT id FROM run INDEXED BY run_block \
 
 const NOT_DUE_IN_BLOCK: &str = "SELECT id FROM run INDEXED BY run_block \
      WHERE stage = 'scheduled' AND id / 1024 = ?1 AND due_at > ?2";
+
+/// The first run from an id on, and when it was stored.
+const FROM: &str = "SELECT id, created_at FROM run NOT INDEXED WHERE id >= ?1 ORDER BY id LIMIT 1";
+
+const HIGHEST: &str = "SELECT coalesce(max(id), 0) FROM run NOT INDEXED";
 
 const OF_POOL: &str = "SELECT 1 FROM run INDEXED BY run_pool WHERE pool = ?1 LIMIT 1";
 
@@ -63,6 +71,16 @@ impl Walk {
         self.values.push(value.to_owned().into());
         self.conditions
             .push(format!("{column} = ?{}", self.values.len()));
+        self
+    }
+
+    /// Only the runs from `first` on that were stored at `since` or later.
+    fn stored_since(mut self, (first, since): (RunId, Timestamp)) -> Self {
+        self.values.push(first.0.into());
+        self.values.push(since.millis().into());
+        let last = self.values.len();
+        self.conditions
+            .push(format!("id >= ?{} AND created_at >= ?{last}", last - 1));
         self
     }
 
@@ -162,13 +180,21 @@ impl Reader<'_> {
 
     /// The ids of the runs that pass `filter` at time `now`, newest first. To be called within one moment.
     pub fn ids(&self, filter: &Filter, now: Timestamp) -> Result<Vec<RunId>, StoreError> {
+        let since = match filter.since {
+            Some(since) => Some((self.first_since(since)?, since)),
+            None => None,
+        };
+        let narrowed = |walk: Walk| match since {
+            Some(since) => walk.stored_since(since),
+            None => walk,
+        };
         if let Some(walk) = walk(filter, now) {
-            return self.follow(&walk, filter.limit);
+            return self.follow(&narrowed(walk), filter.limit);
         }
         let status = filter.status.unwrap_or(Status::Queued);
-        let mut ids = self.of_blocks(status, now, filter.limit)?;
+        let mut ids = self.of_blocks(status, now, (filter.limit, since))?;
         for walk in waiting(status) {
-            ids.extend(self.follow(&walk, filter.limit)?);
+            ids.extend(self.follow(&narrowed(walk), filter.limit)?);
         }
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.truncate(filter.limit as usize);
@@ -183,12 +209,46 @@ impl Reader<'_> {
         })
     }
 
+    /// The first run of those that were stored at `since` or later, by halving: ids rise with time.
+    fn first_since(&self, since: Timestamp) -> Result<RunId, StoreError> {
+        let highest: i64 = self.one(HIGHEST, |row| row.get(0))?;
+        let (mut from, mut to) = (1, highest.saturating_add(1));
+        while from < to {
+            let middle = from + (to - from) / 2;
+            match self.stored_from(middle)? {
+                Some((id, at)) if at < since => from = id + 1,
+                Some(_) | None => to = middle,
+            }
+        }
+        Ok(RunId(from))
+    }
+
+    /// The first run from `id` on, and when it was stored.
+    fn stored_from(&self, id: i64) -> Result<Option<(i64, Timestamp)>, StoreError> {
+        let found = self.rows(FROM, [id], |row| {
+            Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?)))
+        });
+        Ok(found?.pop())
+    }
+
+    fn is_stored_since(
+        &self,
+        id: i64,
+        since: Option<(RunId, Timestamp)>,
+    ) -> Result<bool, StoreError> {
+        let Some((first, since)) = since else {
+            return Ok(true);
+        };
+        let stored = self.stored_from(id)?;
+        Ok(id >= first.0 && stored.is_some_and(|(found, at)| found == id && at >= since))
+    }
+
     /// The newest runs that nobody has seen to be due, and that are, or are not.
     fn of_blocks(
         &self,
         status: Status,
         now: Timestamp,
-        limit: u32,
+        (limit, since): (u32, Option<(RunId, Timestamp)>),
     ) -> Result<Vec<RunId>, StoreError> {
         // A daemon that is alive sees what is due at once, and no block has to be looked at.
         let (of_block, is_there) = match status {
@@ -203,14 +263,18 @@ impl Reader<'_> {
         };
         let mut ids = Vec::new();
         let mut below = i64::MAX;
+        let first = since.map_or(0, |(first, _)| first.0);
         while is_there && ids.len() < limit as usize {
             let blocks: Vec<Option<i64>> = self.rows(BLOCK_BELOW, [below], |row| row.get(0))?;
-            let Some(block) = blocks.into_iter().next().flatten() else {
+            let block = blocks.into_iter().next().flatten();
+            let Some(block) = block.filter(|block| *block >= first / 1024) else {
                 break;
             };
-            ids.extend(self.rows(of_block, params![block, now.millis()], |row| {
-                row.get(0).map(RunId)
-            })?);
+            for id in self.rows(of_block, params![block, now.millis()], |row| row.get(0))? {
+                if self.is_stored_since(id, since)? {
+                    ids.push(RunId(id));
+                }
+            }
             below = block;
         }
         Ok(ids)
@@ -272,10 +336,16 @@ mod tests {
                 status,
                 name: name.map(str::to_owned),
                 pool: pool.map(str::to_owned),
+                since: None,
                 limit: 1,
             };
-            let walk = walk(&filter, NOW).expect("it is one walk");
-            assert_plan(&walk.sql(), part);
+            let found = walk(&filter, NOW).expect("it is one walk");
+            assert_plan(&found.sql(), part);
+            let since = walk(&filter, NOW).expect("it is one walk");
+            let since = since.stored_since((RunId(1), NOW)).sql();
+            // It begins at an id, where the index has its runs in their order.
+            let begins = part.rsplit_once(')').map_or(part, |(begin, _)| begin);
+            assert_plan(&since, begins);
         }
     }
 
@@ -295,6 +365,8 @@ mod tests {
         for sql in [DUE_IN_BLOCK, NOT_DUE_IN_BLOCK] {
             assert_plan(sql, "COVERING INDEX run_block (<expr>=? AND due_at");
         }
+        assert_plan(FROM, "INTEGER PRIMARY KEY (rowid>?)");
+        assert_plan(HIGHEST, "SEARCH run");
         assert_plan(OF_POOL, "COVERING INDEX run_pool (pool=?)");
     }
 }

@@ -17,7 +17,8 @@ use super::failpoint;
 use super::poll::wait_unblocked;
 
 pub use nix::libc::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
+    SIGWINCH,
 };
 
 /// Signals that were caught since the last look.
@@ -139,6 +140,11 @@ pub fn reset_inherited() -> io::Result<()> {
 pub fn die_of_broken_pipe() {
     // SAFETY: SIG_DFL runs no code of ours, and no other thread exists yet.
     let _ = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+}
+
+/// Stops this process, as Ctrl-Z does where it is not caught; goes on when somebody continues it.
+pub fn stop_self() -> io::Result<()> {
+    Ok(nix::sys::signal::raise(Signal::SIGSTOP)?)
 }
 
 /// Does the caller of this process want SIGINT, SIGHUP or SIGTERM ignored (as `nohup` does)?

@@ -101,7 +101,7 @@ fn waiting_prints_the_last_attempt_alone_and_of_a_canceled_run_nothing() {
     assert_eq!(waited.stdout, b"out 2\n");
     let told = waited.error_text();
     assert!(
-        told.starts_with("err 2\n") && told.contains("failed after 2 attempts: exit 12"),
+        told.contains("err 2\n") && told.ends_with("failed after 2 attempts: exit 12\n"),
         "{told}"
     );
     let quiet = home
@@ -123,6 +123,71 @@ fn waiting_prints_the_last_attempt_alone_and_of_a_canceled_run_nothing() {
     home.retrier(["cancel", &id.to_string()]).output().ok();
     let waited = waiter.wait_within(LONG).exits(130);
     assert_eq!(waited.stdout, b"");
+}
+
+/// In a log the line that a terminal would show is a line for each attempt.
+#[test]
+fn a_pipe_gets_a_line_for_each_attempt_after_which_the_run_goes_on() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let gate = home.path("gate").display().to_string();
+    let line = format!(
+        "while test $RETRIER_ATTEMPT = 2 && ! test -e '{gate}'; do sleep 0.02; done
+        exit $((RETRIER_ATTEMPT < 3 ? 20 + RETRIER_ATTEMPT : 0))"
+    );
+    let args = ["run", "--wait", "--constant", "300ms", "--jitter", "0"];
+    let run = || home.retrier(args);
+    let waiter = run().arg("--shell").arg(&line).spawn();
+    wait_until("it is told while the run goes on", LONG, || {
+        waiter.stderr_so_far().ends_with(b" in 300ms\n")
+    });
+    fs::write(&gate, "").unwrap();
+    let told = waiter.wait_within(LONG).ok().error_text();
+    let told = lines(&told);
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (line, number) in told.iter().zip([1, 2]) {
+        let code = 20 + number;
+        let said = format!("retrier: run 1: attempt {number} of 5 exited {code}, next at ");
+        let rest = line.strip_prefix(&said);
+        // A time, and the wait.
+        assert!(
+            rest.is_some_and(|rest| rest.ends_with(" in 300ms")),
+            "{told:?}"
+        );
+    }
+    let quiet = run().args(["-q", "--shell", &line]).output().ok();
+    assert_eq!(quiet.error_text(), "");
+    // Those that had ended before are not told of.
+    let late = home.retrier(["wait", "1"]).output().ok();
+    assert_eq!(late.error_text(), "");
+}
+
+/// A thousand of them must not cost anything.
+#[test]
+fn somebody_who_waits_in_a_pipe_sleeps_until_he_is_told() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let id = home.run(["--", "sleep", "600"]);
+    super::await_running(&home, id);
+    for ids in [&[id][..], &[id, id]] {
+        let ids = ids.iter().map(i64::to_string);
+        let waiter = home
+            .retrier(["wait".to_owned()].into_iter().chain(ids))
+            .spawn();
+        await_waiting(waiter.pid());
+        let status = format!("/proc/{}/status", waiter.pid());
+        let sleeps = || {
+            let text = fs::read_to_string(&status).expect("it is alive");
+            let line = text.lines().find(|line| line.starts_with("voluntary_"));
+            line.expect("proc(5) names it").to_owned()
+        };
+        let (mut before, mut times) = (String::new(), 0);
+        wait_until("it sleeps for half a second", LONG, || {
+            let last = std::mem::replace(&mut before, sleeps());
+            times = if last == before { times + 1 } else { 0 };
+            times == 50
+        });
+    }
 }
 
 #[test]
@@ -159,7 +224,11 @@ fn streaming_passes_all_attempts_on_while_they_run() {
         let waited = waiter.wait_within(LONG).exits(6);
         assert_eq!(waited.text(), "out 1\nout 2");
         let told = waited.error_text();
-        assert!(told.starts_with("err 1\nerr 2\n"), "{told}");
+        let first = "retrier: run 1: attempt 1 of 2 exited 5, next at once";
+        assert!(
+            told.starts_with(&format!("err 1\n{first}\nerr 2\n")),
+            "{told}"
+        );
     }
     // One that comes too late gets it all the same.
     let late = home.retrier(["wait", "--stream", "1"]).output().exits(6);

@@ -41,6 +41,12 @@ impl Call {
         self
     }
 
+    /// Adds arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Call {
+        self.command.args(args);
+        self
+    }
+
     /// Sets a variable of its environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Call {
         self.command.env(name, value);

@@ -1,20 +1,26 @@
 //! The options of the verbs that only look.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::model::Status;
+use crate::text::duration;
 
 use super::named::{OneRunArgs, RunsArgs};
-use super::values::{count, pool, positive, status};
+use super::values::{SinceArg, count, pool, positive, since, status};
 
-/// Show runs: state, attempts, result
+/// Show runs: state, why, attempts, last output
+///
+/// Of a run that has not succeeded it shows the last lines of its last attempt's stderr, or of its
+/// stdout where there is none, and says what to type next.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "retrier status [OPTIONS] ID...\n       \
                       retrier status [OPTIONS] --key TEXT",
     after_help = "Examples:\n  retrier status 17\n  \
+    retrier status --watch 17 18\n  \
     retrier status --json 17 18 | jq -r .state\n\nExit codes: 3 no such run.",
     group = ArgGroup::new("shown").required(true).args(["ids", "key"])
 )]
@@ -26,15 +32,19 @@ pub struct StatusArgs {
     /// Print one JSON object per run
     #[arg(long)]
     pub json: bool,
+
+    /// Stay and redraw every D (1s) until Ctrl-C; needs a terminal
+    #[arg(long, value_name = "D", value_parser = duration, num_args = 0..=1,
+          default_missing_value = "1s", require_equals = true, conflicts_with = "json")]
+    pub watch: Option<Duration>,
 }
 
 /// List runs, the newest first
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  retrier list --state failed --pool mail\n  \
+#[command(after_help = "Examples:\n  retrier list --state failed --since 1h\n  \
+    retrier list --watch --pool mail\n  \
     retrier list --json --limit 1000 | jq -r 'select(.failures > 2) | .id'\n\n\
-    In a pipe the fields are separated by tabs: id, state, attempts, due, name, command."
-)]
+    In a pipe the fields are separated by tabs: id, state, attempts, due, name, command.")]
 pub struct ListArgs {
     /// Those in this state alone
     #[arg(long, value_name = "STATE", value_parser = status(&Status::ALL))]
@@ -48,13 +58,26 @@ pub struct ListArgs {
     #[arg(long, value_name = "POOL", value_parser = pool)]
     pub pool: Option<String>,
 
+    /// Those alone that were stored in the last D (2h), or since a time (2026-01-31T08:00:00Z)
+    #[arg(long, value_name = "D|TIME", value_parser = since)]
+    pub since: Option<SinceArg>,
+
     /// At most N; 0 is all of them
     #[arg(long, short = 'n', value_name = "N", default_value = "50", value_parser = count)]
     pub limit: u32,
 
+    /// On a terminal: cut nothing, however long the lines become
+    #[arg(long)]
+    pub wide: bool,
+
     /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
+
+    /// Stay and redraw every D (1s) until Ctrl-C; needs a terminal
+    #[arg(long, value_name = "D", value_parser = duration, num_args = 0..=1,
+          default_missing_value = "1s", require_equals = true, conflicts_with = "json")]
+    pub watch: Option<Duration>,
 }
 
 /// Show what happened to a run, and why

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
 pub use backup::BackupArgs;
@@ -75,6 +76,28 @@ pub struct CommonArgs {
         hide_env_values = true
     )]
     pub db: Option<PathBuf>,
+
+    /// Colour what is for people: auto (at a terminal, unless NO_COLOR is set), always or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub color: ColourArg,
+}
+
+/// When there is colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColourArg {
+    /// At a terminal
+    Auto,
+    /// Also in a pipe
+    Always,
+    /// Nowhere
+    Never,
 }
 
 /// The verbs. What each is for stands at its options, where clap takes it from.

@@ -36,11 +36,16 @@ pub fn parse(arguments: &[OsString]) -> Option<Result<Cli, clap::Error>> {
 
 /// The word where the verb stands, of which `first` is the first.
 fn verb_of<'a>(first: &'a str, arguments: &'a [OsString]) -> Option<&'a str> {
-    match first {
-        "--db" => arguments.get(3)?.to_str(),
-        _ if first.starts_with("--db=") => arguments.get(2)?.to_str(),
-        _ => Some(first),
+    let mut at = 1;
+    let mut word = first;
+    while ["--db", "--color"].iter().any(|option| {
+        word.strip_prefix(option)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    }) {
+        at += if word.contains('=') { 1 } else { 2 };
+        word = arguments.get(at)?.to_str()?;
     }
+    Some(word)
 }
 
 fn verb(name: &str) -> Option<Command> {
@@ -97,6 +102,8 @@ mod tests {
             "retrier --db /a run -- true",
             "retrier --db=/a status 1",
             "retrier list --db /a",
+            "retrier --color never --db=/a list",
+            "retrier --color=always --db /a status 1",
         ] {
             let cli = quick(right)
                 .expect("the verb is known")

@@ -28,7 +28,8 @@ use super::values::{Names, key, lock, name, names, pool, priority, variable};
     after_help = "Examples:\n  \
         retrier run -- curl -fsS https://example.com/hook\n  \
         retrier run --wait --max-failures 8 --timeout 10m --shell 'pg_dump shop | gzip > shop.gz'\n  \
-        retrier run --wait --batch urls.txt --template 'curl -fsSO {}'\n\n\
+        retrier run --wait --batch urls.txt --template 'curl -fsSO {}'\n  \
+        retrier run --wait --quiet-success --key backup -- ./backup   (in a crontab)\n\n\
         Exit codes: 126 the command is not executable, 127 it was not found (nothing is stored);\n\
         4 its key is taken, with --if-exists fail; 5 the run may have been stored, as the message\n\
         says. With --wait the command's own, 128+N when signal N ended it, 124 timed out or past\n\
@@ -171,6 +172,14 @@ pub struct RunArgs {
     /// stderr when all have ended. Ctrl-C cancels the runs that this call has stored.
     #[arg(short, long, help_heading = "Afterwards")]
     pub wait: bool,
+
+    /// With --wait, for cron: print nothing unless the run fails for good, then all about it on stderr
+    ///
+    /// That is what `status` shows, with the last 50 lines of the last attempt's stdout and stderr. The
+    /// exit code is that of --wait: 0, or the last attempt's. A run that is canceled is told of, too.
+    #[arg(long, requires = "wait", conflicts_with_all = ["batch", "json", "quiet", "stream"],
+          help_heading = "Afterwards")]
+    pub quiet_success: bool,
 
     /// With --wait: pass the output of all attempts on while they run
     #[arg(long, requires = "wait", help_heading = "Afterwards")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::spec::LOCK_MAX;
 use crate::model::time::as_millis_list;
-use crate::model::{Key, OutputLimit, RunId, Status, pool};
+use crate::model::{Key, OutputLimit, RunId, Status, Timestamp, pool};
 use crate::text::{self, duration, size};
 
 /// The waits of a list, one for each retry.
@@ -190,6 +190,36 @@ pub fn pool(text: &str) -> Result<String, String> {
         "it must have 1 to {} letters, digits, '.', '_' or '-', and begin with a letter or digit",
         pool::NAME_MAX
     ))
+}
+
+/// Since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinceArg {
+    /// So long ago.
+    Ago(Duration),
+    /// This time.
+    At(Timestamp),
+}
+
+impl SinceArg {
+    /// The time that is meant at `now`.
+    pub fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(ago) => now.minus(ago),
+            Self::At(at) => at,
+        }
+    }
+}
+
+/// A duration, or a time as RFC 3339 has it.
+pub fn since(text: &str) -> Result<SinceArg, String> {
+    let ago = duration(text).map(SinceArg::Ago);
+    ago.or_else(|_| text::time(text).map(SinceArg::At))
+        .map_err(|_| {
+            "it must be a duration such as 90s or 2h, or a time such as \
+             2026-01-31T23:59:59+01:00"
+                .to_owned()
+        })
 }
 
 /// The number of a run.

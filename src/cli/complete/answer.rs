@@ -5,7 +5,7 @@
 
 use clap::builder::StyledStr;
 
-use crate::cli::out::escape_text;
+use crate::text::escape_text;
 
 /// What a candidate is has so many characters at the most.
 const ABOUT_MAX: usize = 60;

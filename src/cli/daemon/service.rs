@@ -26,7 +26,7 @@ pub fn install(client: &Client, args: &InstallArgs) -> anyhow::Result<u8> {
     let text = unit.text(&program, &options(&args.serve));
     let text = text.map_err(|why| anyhow!("no unit can be written: {why}"))?;
     if args.print {
-        return out::bytes(text.as_bytes());
+        return out::text(&text);
     }
     // A database that cannot be used is refused in front of the user.
     drop(Store::open(&client.folder, Access::Create)?);
@@ -109,7 +109,7 @@ pub fn uninstall(client: &Client, args: &UninstallArgs) -> anyhow::Result<u8> {
         }
     };
     if args.print {
-        return out::bytes(text.as_bytes());
+        return out::text(&text);
     }
     let name = &unit.name;
     // Before its unit is gone, or nothing would be known of how to stop it.

@@ -8,17 +8,19 @@ use crate::model::policy::{By, WaitBy};
 use crate::model::{EventRecord, Note, Timestamp};
 use crate::text::escape_text;
 
+use super::Style;
+use super::fit::{width, wrapped};
 use super::words::{clock_time_ms, outcome, span};
 
 /// The history of a run: aligned and in words for a terminal, or its fields separated by tabs.
-pub fn events(events: &[EventRecord], terminal: bool) -> String {
+pub fn events(events: &[EventRecord], style: Style) -> String {
     let mut lines = String::new();
-    if !terminal {
+    let Some(columns) = style.columns else {
         for event in events {
             let _ = writeln!(lines, "{}", fields(event).join("\t"));
         }
         return lines;
-    }
+    };
     let numbers = events
         .iter()
         .filter_map(|event| event.attempt)
@@ -28,13 +30,15 @@ pub fn events(events: &[EventRecord], terminal: bool) -> String {
     let word_width = lengths.max().unwrap_or(0);
     for event in events {
         let attempt = event.attempt.map_or(String::new(), |one| one.to_string());
-        let line = format!(
-            "{}  {attempt:>attempt_width$}  {:<word_width$}  {}",
+        let begin = format!(
+            "{}  {attempt:>attempt_width$}  {:<word_width$}  ",
             clock_time_ms(event.at),
             words(event.note),
-            details(event),
         );
-        let _ = writeln!(lines, "{}", line.trim_end());
+        let indent = width(&begin);
+        let details = wrapped(&details(event), columns.saturating_sub(indent).max(20));
+        let details = details.join(&format!("\n{}", " ".repeat(indent)));
+        let _ = writeln!(lines, "{}", format!("{begin}{details}").trim_end());
     }
     lines
 }

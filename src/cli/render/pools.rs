@@ -14,7 +14,7 @@ use crate::text::escape_text;
 use crate::sys::{signal, terminal};
 
 use super::Style;
-use super::table::cut;
+use super::fit::cut;
 use super::words::{command, size, span};
 
 /// A pool, and how it stands.
@@ -117,7 +117,7 @@ fn aligned(rows: &[PoolRow], now: Timestamp, style: Style) -> String {
             };
         }
         // A name is never cut: it has to be typed.
-        let line = cut(line.trim_end(), room.max(widths[0] + 48));
+        let line = cut(line.trim_end(), room.max(widths[0] + 48), style.unicode);
         let hold = number.checked_sub(1).and_then(|number| rows[number].hold);
         text.push_str(&coloured(&line, hold, style));
         text.push('\n');

@@ -6,70 +6,151 @@ use crate::model::{RunRecord, State, Timestamp, pool};
 use crate::text::escape_text;
 
 use super::Style;
+use super::fit::{cut, padded, width};
 use super::words::{ago, command, span};
 
-/// Runs as a table: aligned and cut for a terminal, or separated by tabs.
-pub fn table(records: &[RunRecord], now: Timestamp, style: Style, terminal: bool) -> String {
-    let mut table = String::new();
-    if !terminal {
-        for record in records {
-            let _ = writeln!(
-                table,
-                "{}\t{}\t{}\t{}\t{}\t{}",
-                record.id,
-                record.run.state.status(now).word(),
-                record.run.attempts,
-                due_text(record),
-                escape_text(record.name.as_deref().unwrap_or_default()),
-                command(&record.command),
-            );
-        }
-        return table;
-    }
-    let pool_width = pool_width(records);
-    let width = crate::sys::terminal::columns().unwrap_or(80).max(40);
-    let ids = records
-        .iter()
-        .map(|record| record.id.to_string().len())
-        .max();
-    let id_width = ids.unwrap_or(2).max(2);
-    let _ = writeln!(
-        table,
-        "{:>id_width$}  {:<9}  ATTEMPTS  {:<12}  {}COMMAND",
-        "ID",
-        "STATE",
-        "WHEN",
-        column("POOL", pool_width)
-    );
+/// So much is shown of a pool's name.
+const POOL_MAX: usize = 16;
+
+/// A name is cut on a terminal, so that something of the command is seen.
+const NAME_MAX: usize = 20;
+
+/// The command has so many columns at the least; columns that leave it less are left out.
+const COMMAND_MIN: usize = 20;
+
+/// On a terminal that is too narrow for any table it still has so many.
+const ROOM_MIN: usize = 8;
+
+/// Runs separated by tabs.
+pub fn lines(records: &[RunRecord], now: Timestamp) -> String {
+    let mut lines = String::new();
     for record in records {
+        let _ = writeln!(
+            lines,
+            "{}\t{}\t{}\t{}\t{}\t{}",
+            record.id,
+            record.run.state.status(now).word(),
+            record.run.attempts,
+            due_text(record),
+            escape_text(record.name.as_deref().unwrap_or_default()),
+            command(&record.command),
+        );
+    }
+    lines
+}
+
+/// A column: its heading, its cells, and whether they stand to the right.
+struct Column {
+    heading: &'static str,
+    cells: Vec<String>,
+    is_right_aligned: bool,
+}
+
+impl Column {
+    fn of(heading: &'static str, cells: impl Iterator<Item = String>) -> Self {
+        Self {
+            heading,
+            cells: cells.collect(),
+            is_right_aligned: false,
+        }
+    }
+
+    fn right_aligned(mut self) -> Self {
+        self.is_right_aligned = true;
+        self
+    }
+
+    fn width(&self) -> usize {
+        let widths = self.cells.iter().map(|cell| width(cell));
+        widths.fold(width(self.heading), usize::max)
+    }
+
+    fn aligned(&self, cell: &str) -> String {
+        if self.is_right_aligned {
+            format!("{}{cell}", " ".repeat(self.width() - width(cell)))
+        } else {
+            padded(cell, self.width())
+        }
+    }
+}
+
+/// Runs as a table with aligned columns that fits the terminal, or with `wide` nothing of it is cut.
+pub fn table(records: &[RunRecord], now: Timestamp, style: Style, wide: bool) -> String {
+    let all = style.columns.filter(|_| !wide).unwrap_or(usize::MAX);
+    let columns = columns(records, now, (style, wide), all);
+    let taken: usize = columns.iter().map(|column| column.width() + 2).sum();
+    let room = all.saturating_sub(taken).max(ROOM_MIN);
+    let headings = columns.iter().map(|column| column.aligned(column.heading));
+    let headings: Vec<String> = headings.collect();
+    let heading = format!("{}  COMMAND", headings.join("  "));
+    let mut table = style.faint(&heading);
+    table.push('\n');
+    for (at, record) in records.iter().enumerate() {
         let status = record.run.state.status(now);
-        let padding = " ".repeat(9 - status.word().len());
+        for column in &columns {
+            let aligned = column.aligned(&column.cells[at]);
+            // Its colour takes no room.
+            table += &match column.heading {
+                "STATE" => aligned.replacen(status.word(), &style.status(status), 1),
+                _ => aligned,
+            };
+            table += "  ";
+        }
+        let name_max = if wide { usize::MAX } else { NAME_MAX };
         let name = label(record).map_or(String::new(), |label| {
-            format!("[{}] ", cut(&label, NAME_MAX))
+            format!("[{}] ", cut(&label, name_max, style.unicode))
         });
         let text = format!("{name}{}", command(&record.command));
-        let pool = column(&record.pool, pool_width);
-        let room = width
-            .saturating_sub(id_width + 37 + pool_width.map_or(0, |width| width + 2))
-            .max(20);
-        let _ = writeln!(
-            table,
-            "{:>id_width$}  {}{padding}  {:>8}  {:<12}  {pool}{}",
-            record.id,
-            style.status(status),
-            record.run.attempts,
-            when(record, now),
-            cut(&text, room),
-        );
+        table += &cut(&text, room, style.unicode);
+        table.push('\n');
     }
     table
 }
+
+/// All columns but that of the command; where there is no room for all, the less important ones are
+/// left out.
+fn columns(
+    records: &[RunRecord],
+    now: Timestamp,
+    (style, wide): (Style, bool),
+    all: usize,
+) -> Vec<Column> {
+    let cells =
+        |cell: &dyn Fn(&RunRecord) -> String| -> Vec<String> { records.iter().map(cell).collect() };
+    let column =
+        |heading, cell: &dyn Fn(&RunRecord) -> String| Column::of(heading, cells(cell).into_iter());
+    let pool_max = if wide { usize::MAX } else { POOL_MAX };
+    let mut columns = vec![
+        column("ID", &|record| record.id.to_string()).right_aligned(),
+        column("STATE", &|record| {
+            padded(record.run.state.status(now).word(), STATE)
+        }),
+        column("ATTEMPTS", &|record| record.run.attempts.to_string()).right_aligned(),
+        column("WHEN", &|record| padded(&when(record, now), WHEN)),
+    ];
+    if shows_pools(records) {
+        let pool = |record: &RunRecord| cut(&record.pool, pool_max, style.unicode);
+        columns.push(column("POOL", &pool));
+    }
+    for expendable in ["ATTEMPTS", "POOL"] {
+        let taken: usize = columns.iter().map(|column| column.width() + 2).sum();
+        if taken + COMMAND_MIN > all {
+            columns.retain(|column| column.heading != expendable);
+        }
+    }
+    columns
+}
+
+/// The columns of states and times are as wide in every list, so that one list can be read beside another.
+const STATE: usize = 9;
+const WHEN: usize = 12;
 
 fn due_text(record: &RunRecord) -> String {
     let due = record.run.state.due();
     due.and_then(crate::json::rfc3339).unwrap_or_default()
 }
 
+/// When it goes on, since when it runs or waits for its turn, or when it ended.
 fn when(record: &RunRecord, now: Timestamp) -> String {
     match (&record.run.state, record.finished_at) {
         (State::Waiting { due, .. }, _) if *due > now => format!("in {}", span(due.since(now))),
@@ -78,36 +159,11 @@ fn when(record: &RunRecord, now: Timestamp) -> String {
     }
 }
 
-/// The text, or its beginning, in so many characters.
-pub fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+/// None is needed when all are in the usual one. Hooks are marked as such.
+fn shows_pools(records: &[RunRecord]) -> bool {
+    let is_told = |record: &RunRecord| record.pool != pool::DEFAULT && record.parent.is_none();
+    records.iter().any(is_told)
 }
-
-/// The width of the column for pools; none is needed when all are in the usual one. Hooks are
-/// marked as such.
-fn pool_width(records: &[RunRecord]) -> Option<usize> {
-    let told = |record: &&RunRecord| record.pool != pool::DEFAULT && record.parent.is_none();
-    records.iter().find(told)?;
-    let widths = records.iter().map(|record| record.pool.len());
-    widths.max().map(|width| width.clamp(4, POOL_MAX))
-}
-
-fn column(pool: &str, width: Option<usize>) -> String {
-    width.map_or(String::new(), |width| {
-        format!("{:<width$}  ", cut(&escape_text(pool), width))
-    })
-}
-
-/// So much is shown of a pool's name.
-const POOL_MAX: usize = 16;
-
-/// A name is cut on a terminal, so that something of the command is seen.
-const NAME_MAX: usize = 20;
 
 /// What is shown before the command: its name, or whose hook it is.
 fn label(record: &RunRecord) -> Option<String> {

@@ -60,6 +60,7 @@ mod stats;
 mod store;
 mod submit;
 mod ticks;
+mod terminal;
 mod tidy;
 mod transfer;
 mod trouble;

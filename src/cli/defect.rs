@@ -4,6 +4,8 @@
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 
+use crate::text::escape_text;
+
 use super::out;
 
 /// Has a panic tell what is wrong, and where, on stderr or in the daemon's log.

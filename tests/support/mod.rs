@@ -31,6 +31,7 @@ pub mod proof;
 mod seed;
 mod steps;
 mod store;
+mod tmux;
 mod wait;
 
 pub use backlog::Backlog;
@@ -49,4 +50,5 @@ pub use processes::Process;
 pub use seed::seeded;
 pub use steps::Steps;
 pub use store::store_many;
+pub use tmux::Tmux;
 pub use wait::{Limit, holds_within, wait_until, wall_ns};

@@ -17,6 +17,8 @@ pub enum Need {
     Nohup,
     /// The `script` program: a terminal for one call.
     Script,
+    /// The `tmux` program: a terminal that shows what was drawn on it.
+    Tmux,
     /// The `flock` program: the tripwire against two attempts at once.
     Flock,
     /// The `bash` program: a command that closes every descriptor, completions.
@@ -45,10 +47,11 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which they are reported.
-    pub const ALL: [Need; 15] = [
+    pub const ALL: [Need; 16] = [
         Need::Curl,
         Need::Nohup,
         Need::Script,
+        Need::Tmux,
         Need::Flock,
         Need::Bash,
         Need::Zsh,
@@ -69,6 +72,7 @@ impl Need {
             Need::Curl => program("curl").is_some(),
             Need::Nohup => program("nohup").is_some(),
             Need::Script => program("script").is_some(),
+            Need::Tmux => program("tmux").is_some(),
             Need::Flock => program("flock").is_some(),
             Need::Bash => program("bash").is_some(),
             Need::Zsh => program("zsh").is_some(),
@@ -94,6 +98,9 @@ impl Need {
             }
             Need::Script => {
                 "script is missing (what a terminal shows); install it with apt-get install bsdutils"
+            }
+            Need::Tmux => {
+                "tmux is missing (what a terminal shows); install it with apt-get install tmux"
             }
             Need::Flock => {
                 "flock is missing (never two at once); install it with apt-get install util-linux"

@@ -53,9 +53,9 @@ use crate::sys::terminal::{Colour, choose_colour};
 
 use clap::error::ErrorKind;
 
-use args::{Cli, PoolVerb, Verb};
 use args::{Cli, ColourArg, PoolVerb, Verb};
 use client::Client;
+use failure::code;
 
 /// Runs the program with `arguments`, the program's own name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -123,6 +123,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
     };
     if !quiet {
         note_variables();
+    }
     // A daemon starts its log when it is set up.
     if log::is_wanted() && !matches!(&cli.verb, Verb::Daemon(args) if args.serves()) {
         log::start(None, None);

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use crate::model::OutputLimit;
-use crate::text::{Escaper, escape_printed, escape_text};
+use crate::text::{escape_printed, escape_text};
 
 use super::failure::{Failure, code};
 use super::passage::Passage;

@@ -3,7 +3,7 @@
 //! A client connects before its transaction begins; that the connection closes, also because the
 //! client was killed, is the ring. What travels on it are hints, numbers of 8 bytes in the
 //! machine's order, and never authority: `+id` asks to be told when run `id` has ended, `-id` says
-//! that run `id` may have changed, `id` with [`WATCH`] asks to be told of its attempts as well. The
+//! that run `id` may have changed, `id` with `WATCH` asks to be told of its attempts as well. The
 //! daemon answers `+id` for an ending, and `-id` for an attempt after which the run goes on. Both
 //! sides look into the database for the truth.
 

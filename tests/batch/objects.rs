@@ -13,14 +13,16 @@ use super::{batch, command, stored};
 use crate::support::Home;
 
 /// Options of the call and not of a run, and those that have cases of their own.
-const NOT_OF_A_LINE: [&str; 12] = [
+const NOT_OF_A_LINE: [&str; 14] = [
     "batch",
+    "color",
     "db",
     "help",
     "if-exists",
     "json",
     "no-daemon-start",
     "quiet",
+    "quiet-success",
     "shell",
     "stream",
     "template",

@@ -1,9 +1,11 @@
 //! `list`, and readers that go away in the middle of it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{await_running, lines};
-use crate::support::{Home, Need, skip};
+use crate::support::{FakeClock, Home, Need, skip};
 
 /// One run in each state; gives their ids, in the order of `STATES`.
 fn one_in_each_state(home: &Home) -> Vec<i64> {
@@ -60,6 +62,36 @@ fn list_gives_the_newest_first_and_filters() {
         assert_eq!(object, home.status(*id));
     }
     assert_eq!(lines(&json).len(), ids.len());
+}
+
+#[test]
+fn list_since_a_time_leaves_out_what_was_stored_before() {
+    let home = Home::new();
+    let clock = FakeClock::new(&home);
+    let store = || home.run(["--no-daemon-start", "--delay", "9h", "--", "true"]);
+    let old = store();
+    clock.advance(Duration::from_secs(2 * 3600));
+    let new = store();
+    let canceled = store();
+    let cancel = home.retrier(["cancel", &canceled.to_string()]);
+    cancel.output().ok();
+    let list = |args: &str| -> Vec<i64> {
+        let listed = home.retrier(["list"]).args(args.split(' ')).output().ok();
+        let text = listed.text();
+        let ids = text.lines().map(|line| line.split('\t').next().unwrap());
+        ids.map(|id| id.parse().expect("an id")).collect()
+    };
+    assert_eq!(list("--since 1h"), [canceled, new]);
+    assert_eq!(list("--since 3h"), [canceled, new, old]);
+    assert_eq!(list("--since 1h --state scheduled"), [new]);
+    assert_eq!(list("--since 3h --state scheduled"), [new, old]);
+    assert_eq!(list("--since 1h --state canceled"), [canceled]);
+    assert_eq!(list("--since 1970-01-01T00:00:00Z"), [canceled, new, old]);
+    assert_eq!(list("--since 2999-01-01T00:00:00Z"), [0; 0]);
+    for wrong in ["yesterday", "-1h", ""] {
+        let refused = home.retrier(["list", "--since", wrong]).output().exits(2);
+        assert_eq!(refused.text(), "");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ const OF_THE_CALL: &[&str] = &[
     "json",
     "no-daemon-start",
     "quiet",
-    "quiet_success",
+    "quiet-success",
     "stream",
     "template",
     "wait",

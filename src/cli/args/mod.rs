@@ -22,17 +22,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use act::{CancelArgs, CleanupArgs, RetryArgs, WaitArgs};
 pub use backup::BackupArgs;
 pub use batch::LineParser;
-pub use daemon::{DaemonArgs, DaemonVerb, StopArgs};
-pub use defaults::unknown as unknown_variables;
 pub use daemon::{
     DaemonArgs, DaemonVerb, InstallArgs, LogFormat, ServeArgs, StopArgs, UninstallArgs,
 };
+pub use defaults::unknown as unknown_variables;
 pub use doctor::DoctorArgs;
 pub use explain::ExplainArgs;
 pub use look::{CompletionsArgs, EventsArgs, ListArgs, LogsArgs, ManArgs, Shell, StatusArgs};
@@ -157,12 +155,11 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     if let Some(parsed) = quick::parse(arguments) {
         return parsed;
     }
-    let matches = command().try_get_matches_from(arguments).map_err(hidden)?;
     let arguments = help::asked(arguments.to_vec());
     let program = match help::is_short(&arguments) {
         true => help::short(command()),
         false => command(),
     };
-    let matches = program.try_get_matches_from(arguments)?;
+    let matches = program.try_get_matches_from(arguments).map_err(hidden)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
 }

@@ -86,6 +86,7 @@ fn ids(read: Reader<'_>, verb: &str, typed: &str) -> Result<Vec<RunId>, StoreErr
             status,
             name: None,
             pool: None,
+            since: None,
             limit,
         };
         read.ids(&filter, now)

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::text::escape_text;
 use crate::model::{AttemptRecord, RunId, Timestamp};
+use crate::text::escape_text;
 
 use super::Style;
 use super::fit::{cut, padded, width};

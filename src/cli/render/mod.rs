@@ -29,8 +29,7 @@ pub use pools::{PoolRow, pools, settings};
 pub use stats::stats_page;
 pub use table::{lines, table};
 pub use why::{Case, hold_words, stopper, why};
-pub use words::{clock_time, command, outcome, span};
-pub use words::{clock_time, outcome, short_time, span};
+pub use words::{clock_time, command, outcome, short_time, span};
 
 /// How a page looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

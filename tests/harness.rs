@@ -58,8 +58,12 @@ fn a_call_has_its_stdin_its_folder_its_output_and_its_exit_code() {
 #[test]
 fn a_call_sees_the_environment_of_its_home_and_none_of_ours() {
     let home = Home::new();
-    let own = format!("RETRIER_DB={}", home.db().display());
-    let seen = || home.sh("env | grep -E '^(RETRIER|XDG)_'").output().text();
+    let own = format!(
+        "RETRIER_DB={}\nRETRIER_FAKE_CGROUP=/dev/null",
+        home.db().display()
+    );
+    let line = "env | grep -E '^(RETRIER|XDG)_' | LC_ALL=C sort";
+    let seen = || home.sh(line).output().text();
     assert_eq!(seen(), own);
     let clock = FakeClock::new(&home);
     clock.advance(Duration::from_secs(5));

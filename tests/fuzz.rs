@@ -244,7 +244,7 @@ proptest! {
 
 fn base() -> RunArgs {
     let words = ["retrier", "run", "--batch", "-"].map(Into::into);
-    match args::parse(words).expect("it is right").verb {
+    match args::parse(&words).expect("it is right").verb {
         Verb::Run(args) => *args,
         other => panic!("it is no run: {other:?}"),
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::{Call, Home, Journal, Need, Process, skip, wait_until};
+use crate::support::{Call, FakeClock, Home, Journal, Need, Process, skip, wait_until};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -62,23 +62,20 @@ fn a_tick_does_what_is_due_now_and_leaves_the_rest() {
 #[test]
 fn a_backoff_comes_due_at_a_later_tick() {
     let home = Home::new();
+    let clock = FakeClock::new(&home);
+    let waits = ["--constant", "1h", "--jitter", "0"];
     let id = store(
         &home,
-        &[
-            "--constant",
-            "2s",
-            "--jitter",
-            "0",
-            "--shell",
-            "test $RETRIER_ATTEMPT = 2",
-        ],
+        &[&waits[..], &["--shell", "test $RETRIER_ATTEMPT = 2"]].concat(),
     );
+    let attempts = || home.status(id)["attempts"].as_array().map(Vec::len);
+    for _ in 0..2 {
+        ticks(&home, "--tick");
+        assert_eq!((home.state(id), attempts()), ("scheduled".into(), Some(1)));
+    }
+    clock.advance(Duration::from_secs(3600));
     ticks(&home, "--tick");
-    assert_eq!(home.status(id)["attempts"].as_array().unwrap().len(), 1);
-    assert_eq!(home.state(id), "scheduled");
-    wait_until("it is due", LONG, || home.state(id) == "queued");
-    ticks(&home, "--tick");
-    assert_eq!(home.state(id), "succeeded");
+    assert_eq!((home.state(id), attempts()), ("succeeded".into(), Some(2)));
 }
 
 #[test]

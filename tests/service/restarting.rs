@@ -106,6 +106,28 @@ fn a_service_is_restarted_by_systemd() {
     );
 }
 
+/// What a verb would start today is the service.
+#[test]
+fn one_that_a_verb_has_started_is_followed_by_the_service_once_that_is_installed() {
+    let manager = Manager::new();
+    manager.put("fails", "not yet\n");
+    manager.retrier("daemon install").output().ok();
+    let (name, _) = manager.unit();
+    let told = manager.retrier("run -- true").output().ok().error_text();
+    assert!(told.contains("not yet"), "{told}");
+    let told = manager.retrier("daemon restart").output().ok().error_text();
+    assert!(told.contains("not yet"), "{told}");
+    assert!(
+        manager.status().contains("by a client"),
+        "{}",
+        manager.status()
+    );
+    fs::remove_file(manager.at.join("fails")).expect("it is there");
+    manager.retrier("daemon restart").output().ok();
+    assert!(manager.status().contains(&name), "{}", manager.status());
+    assert_eq!(manager.daemons().len(), 1);
+}
+
 #[test]
 fn one_in_the_foreground_is_somebody_elses_to_restart() {
     let manager = Manager::new();

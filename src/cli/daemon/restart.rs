@@ -66,7 +66,10 @@ fn again(client: &Client, holder: &Holder) -> anyhow::Result<u8> {
         // One that ticks is not started again by itself, of an earlier one the options are not known, and
         // where there is a service that is what is started now.
         let notes = launch::ensure(&client.folder, true);
-        notes.map_err(|error| anyhow!("cannot start a daemon: {error}"))?;
+        let notes = notes.map_err(|error| anyhow!("cannot start a daemon: {error}"))?;
+        for note in notes {
+            out::note(&format!("warning: {note}"));
+        }
         return Ok(code::DONE);
     }
     let options = holder.options.iter().map(OsString::from);

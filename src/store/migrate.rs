@@ -5,6 +5,7 @@
 //! written anything that the copy lacks.
 
 use std::ffi::c_int;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -92,11 +93,15 @@ pub(super) fn migrate(
         wait_readable(&[], Some(GATE_AGAIN)).map_err(io)?;
     }
     let found = identify(connection, path)?;
-    if found == version() {
+    let is_newest = found == version();
+    if is_newest && has_log(folder) {
         return Ok(None);
     }
     let _until_connected = index::prepare(&folder.shm()).map_err(io)?;
     begin_log(connection, folder, found)?;
+    if is_newest {
+        return Ok(None);
+    }
     failpoint::reach("store_migrating").map_err(io)?;
     confine::unconfined(connection, path, |connection| {
         take_steps(connection, folder, found)
@@ -128,6 +133,12 @@ fn take_steps(
     Ok(kept)
 }
 
+/// Does the database have a log? One that is opened for reading gets it, unless it is not in WAL mode: then
+/// somebody has copied it in another one, or the disk has failed when it was made, and SQLite did not say so.
+pub(super) fn has_log(folder: &Folder) -> bool {
+    folder.wal().exists()
+}
+
 /// Makes the log, and it and its name durable.
 fn begin_log(connection: &Connection, folder: &Folder, found: i64) -> Result<(), StoreError> {
     let path = folder.database();
@@ -145,10 +156,16 @@ fn begin_log(connection: &Connection, folder: &Folder, found: i64) -> Result<(),
     let full = connection.execute_batch("PRAGMA synchronous = FULL;");
     full.map_err(sqlite)?;
     if found == 0 {
-        // The first write makes the log. One of an earlier layout has it from being looked at.
+        // The first write makes the log, of a database that has something in it the first look.
         connection
             .pragma_update(None, "application_id", APPLICATION_ID)
             .map_err(sqlite)?;
+    } else {
+        layout(connection).map_err(sqlite)?;
+    }
+    if !has_log(folder) {
+        let error = io::Error::other("it could not be made");
+        return Err(StoreError::from_io(&folder.wal(), error));
     }
     for dir in [path.parent(), Some(folder.path())] {
         files::sync_dir(dir.unwrap_or(Path::new("/")))

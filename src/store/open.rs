@@ -18,7 +18,7 @@ use super::confine;
 use super::error::StoreError;
 use super::folder::Folder;
 use super::index;
-use super::migrate::{identify, keep_wal, layout, migrate};
+use super::migrate::{has_log, identify, keep_wal, layout, migrate};
 use super::pass::Pass;
 use super::place;
 use super::read::Reader;
@@ -255,7 +255,10 @@ fn connect(folder: &Folder, had_wal: bool) -> Result<(Connection, Option<PathBuf
     if is_older || !folder.shims().exists() {
         make_folders(folder)?;
     }
-    let kept = if is_older {
+    let is_writable = connection
+        .is_readonly("main")
+        .is_ok_and(|read_only| !read_only);
+    let kept = if is_older || (is_writable && !has_log(folder)) {
         migrate(&mut connection, folder)?
     } else {
         None

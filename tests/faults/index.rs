@@ -72,3 +72,30 @@ fn who_is_killed_with_the_index_in_hand_is_not_missed() {
         assert_eq!(list.text().lines().count(), 4, "{point}");
     }
 }
+
+/// What this prevents: a database that was made while its disk failed, or that somebody has copied by SQL, is in
+/// no mode that has a log, and nobody could store anything in it for ever.
+#[test]
+fn a_database_without_a_log_is_given_one() {
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    let mode = |mode: &str| {
+        let database = rusqlite::Connection::open(home.db()).expect("it is a database");
+        let pragma = format!("PRAGMA journal_mode{mode}");
+        let found: String = database
+            .query_row(&pragma, [], |row| row.get(0))
+            .expect("it has one");
+        found
+    };
+    assert_eq!(mode(" = delete"), "delete");
+    assert!(!home.path("retrier.db-wal").exists());
+    assert_eq!(home.state(1), "queued");
+    assert!(home.path("retrier.db-wal").exists());
+    assert_eq!(mode(""), "wal");
+    assert_eq!(home.run(["--no-daemon-start", "--", "true"]), 2);
+    let found = home.doctor();
+    assert!(
+        found.len() == 1 && found[0].contains("no daemon serves"),
+        "{found:?}"
+    );
+}

@@ -1,5 +1,6 @@
 -- What may be read by others: views that stay as they are, whatever becomes of the tables; how many
--- unfinished runs a pool may have; and what had ended before it was counted.
+-- unfinished runs a pool may have; what had ended before it was counted, and which hooks there were before
+-- that was told.
 
 ALTER TABLE pool ADD COLUMN max_pending INTEGER CHECK (max_pending > 0);
 
@@ -50,3 +51,11 @@ UPDATE gauge SET
         AND iif(gauge.pool = '', pool <> 'hooks', pool = gauge.pool))),
     failures = max(failures, (SELECT count(*) FROM attempt WHERE success = 0
         AND iif(gauge.pool = '', pool <> 'hooks', pool = gauge.pool)));
+
+-- The histories of the first layout did not tell of hooks.
+INSERT INTO event (run_id, number, at, kind, hook_id)
+    SELECT id, (SELECT max(number) + 1 FROM event WHERE run_id = run.id), finished_at,
+        'hook_enqueued', hook_id
+    FROM run WHERE hook_id IS NOT NULL AND finished_at IS NOT NULL
+    AND EXISTS (SELECT 1 FROM event WHERE run_id = run.id)
+    AND NOT EXISTS (SELECT 1 FROM event WHERE run_id = run.id AND kind = 'hook_enqueued');

@@ -46,6 +46,13 @@ pub struct Order {
     pub batch: Option<(String, String)>,
 }
 
+impl Order {
+    fn of(op: Op, args: &[&str], batch: Option<(String, String)>) -> Order {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Order { op, args, batch }
+    }
+}
+
 /// Where commands write down what they see.
 pub struct World {
     pub journal: Journal,
@@ -147,11 +154,8 @@ impl World {
             let name = format!("batch-{number}");
             let line = json!({"shell": self.journal.line(&plain)}).to_string() + "\n";
             args.extend(["--name", &name, "--batch", "-"]);
-            return Order {
-                op: Op::Run,
-                args: args.into_iter().map(str::to_owned).collect(),
-                batch: Some((line.repeat(super::BATCH), name.clone())),
-            };
+            let lines = line.repeat(super::BATCH);
+            return Order::of(Op::Run, &args, Some((lines, name.clone())));
         }
         let key = format!("key-{}", rng.u8(..3));
         let op = if rng.u8(..3) == 0 {
@@ -185,10 +189,6 @@ impl World {
         };
         let line = self.journal.line(&body);
         args.extend(["--shell", &line]);
-        Order {
-            op,
-            args: args.into_iter().map(str::to_owned).collect(),
-            batch: None,
-        }
+        Order::of(op, &args, None)
     }
 }

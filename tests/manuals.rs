@@ -110,7 +110,8 @@ fn each_verb_has_a_help_of_one_screen_and_one_with_all_and_two_examples() {
 
 #[test]
 fn each_page_has_the_sections_that_people_look_for() {
-    for (name, page) in pages() {
+    let of_verbs = pages().into_iter().filter(|(name, _)| name.ends_with(".1"));
+    for (name, page) in of_verbs {
         let sections: Vec<&str> = page
             .lines()
             .filter_map(|line| line.strip_prefix(".SH "))

@@ -70,7 +70,10 @@ fn each_place_of_a_call_has_its_candidates() {
             &["values", "--if-exists=skip", "--if-exists=fail"],
         ),
         (&["run", "--key", ""], &["values", "nightly: it's"]),
-        (&["run", "--env", "A=1", "--en"], &["values", "--env"]),
+        (
+            &["run", "--env", "A=1", "--en"],
+            &["values", "--env", "--env-only"],
+        ),
         (&["run", "--stdin", ""], &["files"]),
         (&["run", "--cwd="], &["folders"]),
         (&["run", "-w", "git", "pu"], &["command 3"]),

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 
-use crate::support::seeded;
+use crate::support::{proof, seeded};
 
 use acts::{Act, Reference};
 use model::{Fate, State, World};
@@ -137,8 +137,9 @@ fn told(acts: &[Act]) -> String {
 #[test]
 fn any_sequence_of_calls_and_kills_ends_where_the_model_says() {
     let mut rng = seeded("the program beside its model");
-    let cases = std::env::var("MODEL_CASES")
-        .map_or(4, |cases| cases.parse().expect("MODEL_CASES is a number"));
+    let cases = std::env::var("MODEL_CASES").map_or(proof::repetitions(4, 200) as u32, |cases| {
+        cases.parse().expect("MODEL_CASES is a number")
+    });
     if let Some((reason, _, acts)) =
         first_difference((rng.u64(..), cases, 100), 30, (None, |_, _| true))
     {
@@ -147,4 +148,5 @@ fn any_sequence_of_calls_and_kills_ends_where_the_model_says() {
             told(&acts)
         );
     }
+    proof::holds("T27", cases as usize, &[]);
 }

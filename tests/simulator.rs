@@ -10,7 +10,7 @@ mod people;
 mod rules;
 mod wishes;
 
-use crate::support::seeded;
+use crate::support::{proof, seeded};
 
 use base::Bug;
 use chaos::World;
@@ -32,9 +32,13 @@ fn no_order_of_events_and_no_loss_of_them_breaks_a_promise() {
     let steps = steps.map_or(100_000, |steps| {
         steps.parse().expect("SIMULATOR_STEPS is a number")
     });
-    let runs = simulate(rng.u64(..), steps, None);
-    let runs = runs.unwrap_or_else(|broken| panic!("{broken}"));
-    assert!(runs * 100 > steps, "only {runs} runs in {steps} steps");
+    let worlds = proof::repetitions(1, 10);
+    for _ in 0..worlds {
+        let runs = simulate(rng.u64(..), steps, None);
+        let runs = runs.unwrap_or_else(|broken| panic!("{broken}"));
+        assert!(runs * 100 > steps, "only {runs} runs in {steps} steps");
+    }
+    proof::holds("T28", worlds * steps, &[]);
 }
 
 /// That a bug is found within so many steps, whatever the seed.

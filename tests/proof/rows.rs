@@ -176,6 +176,7 @@ pub const ROWS: &[Row] = &[
         &[
             "faults::bad_database",
             "faults::hostile_schema",
+            "faults::planted",
             "secrets::",
         ],
         5,
@@ -257,17 +258,17 @@ pub const ROWS: &[Row] = &[
         None(OWN),
     ),
     row(
-        ("T27", 120),
+        ("T27", 300),
         "any sequence of calls and kills, against a model",
         &["reference::"],
-        1,
+        200,
         None(OWN),
     ),
     row(
         ("T28", 60),
         "events reordered, doubled and lost, in a simulation",
         &["simulator::"],
-        1,
+        1_000_000,
         None(OWN),
     ),
     row(

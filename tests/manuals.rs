@@ -159,7 +159,7 @@ fn groff_and_mandoc_have_nothing_to_say_of_the_pages() {
         );
     };
     if !skip(Need::Groff) {
-        lint("for page in *.1; do groff -man -ww -z \"$page\"; done");
+        lint("for page in *.1; do groff -man -ww -z -Tutf8 \"$page\"; done");
     }
     if !skip(Need::Mandoc) {
         lint("mandoc -T lint -W warning *.1");

@@ -95,7 +95,7 @@ pub fn is_wanted() -> bool {
 }
 
 /// Logs events of at least the level that [`LEVEL`] names, in this format or else in that which
-/// [`FORMAT`] names, to stderr or into a file. A wrong name gives one warning, and INFO, or text.
+/// `RETRIER_LOG_FORMAT` names, to stderr or into a file. A wrong name gives one warning, and INFO, or text.
 pub fn start(format: Option<Format>, file: Option<File>) {
     let (level, wrong_level) = named(LEVEL, Level::INFO, |name| match name {
         "INFO" => Some(Level::INFO),

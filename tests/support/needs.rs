@@ -78,8 +78,8 @@ impl Need {
             Need::Zsh => program("zsh").is_some(),
             Need::Fish => program("fish").is_some(),
             Need::Mandoc => program("mandoc").is_some(),
-            // groff-base has the program and not what its pages need.
-            Need::Groff => works("echo .TH x 1 | groff -man -ww -z"),
+            // For a terminal: groff-base has no more.
+            Need::Groff => works("echo .TH x 1 | groff -man -ww -z -Tutf8"),
             Need::Strace => works("strace -o /dev/null true"),
             Need::Sqlite3 => program("sqlite3").is_some(),
             Need::SystemdAnalyze => program("systemd-analyze").is_some(),
@@ -114,7 +114,7 @@ impl Need {
                 "mandoc is missing (manual pages); install it with apt-get install mandoc"
             }
             Need::Groff => {
-                "groff does not work (manual pages); install it with apt-get install groff"
+                "groff does not work (manual pages); install it with apt-get install groff-base"
             }
             Need::Strace => {
                 "strace does not work (kills at each system call); install it with apt-get install strace"

@@ -1,18 +1,11 @@
 //! What others may read of the database: the views say what `status` says, and the examples of the README work.
 
-use std::fs;
-
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::crash::tools::wait_until_state;
-use crate::support::{Home, Need, skip};
-
-fn readme() -> String {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    fs::read_to_string(page).expect("it is there")
-}
+use crate::support::{Home, Need, readme, skip};
 
 /// A database with runs in every state, and no daemon beside it.
 fn filled() -> Home {

@@ -49,6 +49,7 @@ mod policies;
 mod pools;
 mod precedence;
 mod rates;
+mod readme;
 mod reference;
 mod retry;
 mod secrets;

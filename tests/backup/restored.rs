@@ -11,21 +11,10 @@ use super::{backup, ids};
 use crate::crash::tools::{
     Gate, LONG, closed, commands, outcomes, shim, signal, wait_until_started, wait_until_state,
 };
-use crate::support::{Home, Journal, Need, holds_within, skip, wait_until};
+use crate::support::{Home, Journal, Need, holds_within, readme_block, skip, wait_until};
 
 /// So long nothing may happen.
 const WHILE: Duration = Duration::from_millis(1500);
-
-/// The block of the README below its marker.
-fn readme_block(marker: &str) -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = fs::read_to_string(path).expect("the README is there");
-    let (_, after) = readme
-        .split_once(&format!("<!-- command: {marker} -->\n```sh\n"))
-        .expect("it is there");
-    let (block, _) = after.split_once("```\n").expect("it ends");
-    block.to_owned()
-}
 
 #[test]
 fn a_lost_database_is_restored_as_the_readme_says() {
@@ -41,13 +30,13 @@ fn a_lost_database_is_restored_as_the_readme_says() {
     let ended = home.run(["--", "echo", "before"]);
     home.wait(ended);
     let save = home
-        .sh(format!("set -e\n{}", readme_block("backup")))
+        .sh(format!("set -e\n{}", readme_block("command: backup")))
         .output()
         .ok();
     assert_eq!(save.error_text(), "");
     let lost = home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
     // What stands there is no database any more.
-    let restore = readme_block("restore");
+    let restore = readme_block("command: restore");
     home.sh(format!("set -e\n{restore}")).output().ok();
     assert_eq!(home.state(ended), "succeeded");
     home.retrier(["status", &lost.to_string()])

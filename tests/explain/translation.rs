@@ -1,8 +1,6 @@
 //! The table of the README that translates other tools' retries: each row is executed, and does what it says.
 
-use std::fs;
-
-use crate::support::Home;
+use crate::support::{Home, readme};
 
 /// The cells of a row.
 struct Row {
@@ -137,9 +135,7 @@ fn check(home: &Home, row: &Row) -> Result<(), String> {
 
 #[test]
 fn every_row_of_the_translation_table_does_what_it_says() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = fs::read_to_string(path).expect("the README is there");
-    let rows = rows(&readme).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let rows = rows(&readme()).unwrap_or_else(|wrong| panic!("{wrong}"));
     assert!(rows.len() >= 18, "{} rows", rows.len());
     for name in [
         "action-retrier",

@@ -2,17 +2,17 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Status, headers and body of an answer.
 pub type Answer = (u16, Vec<(String, String)>, Vec<u8>);
 
-/// How much of a request's head is read, and how long a client may take to send it.
-const HEAD_BYTES_MAX: u64 = 64 * 1024;
-const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// How much of a request is read, and how long a client may take to send it.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A server on a free port of 127.0.0.1 that ends when it is dropped.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub struct HttpServer {
 #[derive(Debug, Default)]
 struct Shared {
     requests: AtomicUsize,
+    heard: Mutex<Vec<(String, String)>>,
     ending: AtomicBool,
 }
 
@@ -51,6 +52,12 @@ impl HttpServer {
     /// How many requests have come until now.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// The requests that have come until now: the first line of each, and its body.
+    pub fn heard(&self) -> Vec<(String, String)> {
+        let heard = self.shared.heard.lock();
+        heard.expect("nobody panics while holding it").clone()
     }
 }
 
@@ -85,15 +92,27 @@ fn serve(
     shared: &Shared,
     handler: &impl Fn(usize, &str) -> Answer,
 ) -> std::io::Result<()> {
-    connection.set_read_timeout(Some(HEAD_TIME_MAX))?;
-    let mut head = BufReader::new(connection.take(HEAD_BYTES_MAX)).lines();
+    connection.set_read_timeout(Some(REQUEST_TIME_MAX))?;
+    let mut reader = BufReader::new(connection.take(REQUEST_BYTES_MAX));
+    let mut head = reader.by_ref().lines();
     let Some(request_line) = head.next().transpose()? else {
         return Ok(());
     };
+    let mut length = 0;
     for line in head {
-        if line?.is_empty() {
+        let line = line?.to_ascii_lowercase();
+        if line.is_empty() {
             break;
         }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+    }
+    let mut body = String::new();
+    reader.take(length).read_to_string(&mut body)?;
+    {
+        let mut heard = shared.heard.lock().expect("nobody panics while holding it");
+        heard.push((request_line.clone(), body));
     }
     let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
     let (status, headers, body) = handler(number, &request_line);

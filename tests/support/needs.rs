@@ -37,6 +37,10 @@ pub enum Need {
     Sqlite3,
     /// The `systemd-analyze` program: what systemd thinks of a unit.
     SystemdAnalyze,
+    /// The `cron` program of Debian: the README's lines for it.
+    Cron,
+    /// The `jq` program: a hook of the README.
+    Jq,
     /// Being root: other users' files, namespaces, limits of other users.
     Root,
     /// Pid and mount namespaces: reused pids, another boot.
@@ -47,7 +51,7 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which they are reported.
-    pub const ALL: [Need; 16] = [
+    pub const ALL: [Need; 18] = [
         Need::Curl,
         Need::Nohup,
         Need::Script,
@@ -61,6 +65,8 @@ impl Need {
         Need::Strace,
         Need::Sqlite3,
         Need::SystemdAnalyze,
+        Need::Cron,
+        Need::Jq,
         Need::Root,
         Need::Namespaces,
         Need::LoopMount,
@@ -83,6 +89,8 @@ impl Need {
             Need::Strace => works("strace -o /dev/null true"),
             Need::Sqlite3 => program("sqlite3").is_some(),
             Need::SystemdAnalyze => program("systemd-analyze").is_some(),
+            Need::Cron => works("test -x /usr/sbin/cron"),
+            Need::Jq => program("jq").is_some(),
             Need::Root => works("test \"$(id -u)\" = 0"),
             Need::Namespaces => works("unshare --pid --mount --fork --mount-proc true"),
             Need::LoopMount => can_loop_mount(),
@@ -125,6 +133,10 @@ impl Need {
             Need::SystemdAnalyze => {
                 "systemd-analyze is missing (units); install it with apt-get install systemd"
             }
+            Need::Cron => {
+                "cron is missing (the README's crontabs); install it with apt-get install cron"
+            }
+            Need::Jq => "jq is missing (a hook of the README); install it with apt-get install jq",
             Need::Root => {
                 "this is not root (other users' databases, process limits); run it as root"
             }

@@ -207,9 +207,10 @@ fn the_examples_of_the_readme_work() {
         .lines()
         .filter(|line| !line.starts_with('#'))
         .collect();
+    let (database, lines) = lines.split_first().expect("the first names the database");
     assert_eq!(lines.len(), 3);
     for line in lines {
-        let output = home.sh(line).output().ok();
+        let output = home.sh(format!("{database}\n{line}")).output().ok();
         assert!(
             !output.stdout.is_empty() && output.stderr.is_empty(),
             "{line}: {}",

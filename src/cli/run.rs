@@ -56,7 +56,11 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
         if args.if_exists == IfExists::Fail {
             bail!(Failure::new(code::STATE, whose).hint(format!("`retrier status {id}` shows it")));
         }
-        if !args.quiet && !args.quiet_success {
+        if args.quiet_success {
+            // Whoever has stored it tells of it.
+            return Ok(code::DONE);
+        }
+        if !args.quiet {
             out::note(&format!("{whose}; nothing was stored"));
         }
     }

@@ -370,13 +370,22 @@ fn a_kill_loop_catches_hooks_that_are_doubled_and_unfinished_runs_that_are_forgo
         for (row, bug, words, sweeps) in bugs {
             scope.spawn(move || {
                 let whole = Duration::from_secs(10);
-                let scene = Scene {
-                    calls: 100,
-                    sweeps,
-                    ..Scene::CALM.lasting(whole)
-                };
-                let came = fray(scene, &mut seeded(bug), whole, bug, &|_| false);
-                proof::catches(row, bug, &came.found, |found| found.contains(words));
+                let mut rng = seeded(bug);
+                let shows = |found: &str| found.contains(words);
+                let mut found = Vec::new();
+                // Whether it shows is chance: a machine that is busy with others makes few calls in that time.
+                for _ in 0..6 {
+                    let scene = Scene {
+                        calls: 100,
+                        sweeps,
+                        ..Scene::CALM.lasting(whole)
+                    };
+                    found = fray(scene, &mut rng, whole, bug, &|_| false).found;
+                    if found.iter().any(|one| shows(one)) {
+                        break;
+                    }
+                }
+                proof::catches(row, bug, &found, shows);
             });
         }
     });

@@ -176,7 +176,8 @@ pub struct RunArgs {
     /// With --wait, for cron: print nothing unless the run fails for good, then all about it on stderr
     ///
     /// That is what `status` shows, with the last 50 lines of the last attempt's stdout and stderr. The
-    /// exit code is that of --wait: 0, or the last attempt's. A run that is canceled is told of, too.
+    /// exit code is that of --wait: 0, or the last attempt's. A run that is canceled is told of, too. Where
+    /// --key is taken nothing is stored, waited for or told, with 0: the call that stored that run tells.
     #[arg(long, requires = "wait", conflicts_with_all = ["batch", "json", "quiet", "stream"],
           help_heading = "Afterwards")]
     pub quiet_success: bool,

@@ -37,6 +37,18 @@ pub fn run(client: impl FnOnce() -> anyhow::Result<Client>, args: &RunArgs) -> a
     done.map_err(failed)
 }
 
+/// Says that an earlier run has the key. Errors: that was not to be.
+fn tell_taken(store: &Store, id: RunId, spec: &Spec, args: &RunArgs) -> anyhow::Result<()> {
+    let whose = taken(store, id, spec)?;
+    if args.if_exists == IfExists::Fail {
+        bail!(Failure::new(code::STATE, whose).hint(format!("`retrier status {id}` shows it")));
+    }
+    if !args.quiet && !args.quiet_success {
+        out::note(&format!("{whose}; nothing was stored"));
+    }
+    Ok(())
+}
+
 fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     let (spec, mut store) = prepare(client, args)?;
     // Connected before the transaction begins: that it closes is the ring, also when this process
@@ -52,16 +64,10 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     store.sync()?;
     tracing::debug!("synced to the disk");
     if !is_new {
-        let whose = taken(&store, id, &spec)?;
-        if args.if_exists == IfExists::Fail {
-            bail!(Failure::new(code::STATE, whose).hint(format!("`retrier status {id}` shows it")));
-        }
+        tell_taken(&store, id, &spec, args)?;
         if args.quiet_success {
             // Whoever has stored it tells of it.
             return Ok(code::DONE);
-        }
-        if !args.quiet {
-            out::note(&format!("{whose}; nothing was stored"));
         }
     }
     if args.wait {

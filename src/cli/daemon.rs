@@ -18,7 +18,7 @@ use crate::daemon::log_file;
 use crate::daemon::serve::{Config, ServeError, serve};
 use crate::store::{self, Access, Store};
 use crate::sys::files::{append_private, set_umask};
-use crate::sys::identity::{DAEMON_NAME, Liveness, World, signal};
+use crate::sys::identity::{DAEMON_NAME, Liveness, ProcessStat, World, signal};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{close_inherited, new_session, replace_stdio, set_name};
 use crate::sys::signal::{SIGTERM, SIGUSR1, SIGUSR2, reset_inherited};
@@ -235,7 +235,13 @@ fn end(client: &Client, pidfd: &OwnedFd, number: i32) -> anyhow::Result<()> {
     if !wait_readable(&[pidfd.as_fd()], Some(STOPS_WITHIN))?[0] {
         let holder = look(client)?.map(|holder| holder.process.pid);
         let who = holder.map_or_else(String::new, |pid| format!(" {pid}"));
-        out::note(&format!("waiting for daemon{who} to leave"));
+        match holder.filter(|pid| ProcessStat::of(*pid).is_ok_and(|stat| stat.stopped)) {
+            Some(pid) => {
+                out::note(&format!("daemon {pid} is stopped, and hears nothing"));
+                out::hint(&format!("`kill -CONT {pid}` lets it go on, and leave"));
+            }
+            None => out::note(&format!("waiting for daemon{who} to leave")),
+        }
         wait_readable(&[pidfd.as_fd()], None)?;
     }
     Ok(())

@@ -89,6 +89,10 @@ impl Inspection {
         connection.busy_timeout(patience).map_err(sqlite)?;
         confine::confine(&connection).map_err(sqlite)?;
         let found = identify(&connection, path)?;
+        if found == 0 {
+            // It is empty, or being made at this moment.
+            return Ok(None);
+        }
         let known = version();
         if found < known {
             let path = path.to_owned();

@@ -179,12 +179,13 @@ fn who_stores_a_run_beside_a_daemon_that_is_drained_is_told_that_it_has_to_wait(
 }
 
 #[test]
-fn stop_says_for_whom_it_waits() {
+fn stop_says_for_whom_it_waits_and_how_one_that_stands_still_goes_on() {
     let home = Home::new();
     let mut daemon = home.daemon();
     daemon.pause();
     let stop = home.retrier(["daemon", "stop"]).spawn();
-    let said = format!("waiting for daemon {} to leave", daemon.pid());
+    let pid = daemon.pid();
+    let said = format!("daemon {pid} is stopped, and hears nothing\nhint: `kill -CONT {pid}`");
     wait_until("it says so", LONG, || {
         String::from_utf8_lossy(&stop.stderr_so_far()).contains(&said)
     });

@@ -1,5 +1,8 @@
 //! What is stored and contradicts itself: each contradiction is put into a sound database, and found by its rule.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use rusqlite::Connection;
 
 use crate::support::Home;
@@ -106,6 +109,30 @@ const BREAKS: &[(&str, &str)] = &[
         "words: an outcome of run 1 cannot be read",
     ),
     (
+        "UPDATE run SET failures = 9 WHERE id = 1",
+        "attempts: run 1 counts 9 failures, and 4 of its attempts have failed",
+    ),
+    (
+        "UPDATE run SET hook_id = 999 WHERE id = 1",
+        "hooks: run 1 names run 999 its hook, and its history does not",
+    ),
+    (
+        "DELETE FROM sqlite_sequence",
+        "could be given to another run",
+    ),
+    (
+        "DELETE FROM pool WHERE name = 'hooks'",
+        "pools: there is no pool hooks",
+    ),
+    (
+        "UPDATE pool SET backoff = 'xx' WHERE name = 'mail'",
+        "words: the waits of pool mail cannot be read",
+    ),
+    (
+        "DROP INDEX run_name",
+        "integrity: 1 of its tables, indexes, triggers and views are missing",
+    ),
+    (
         "UPDATE event SET kind = 'eaten' WHERE run_id = 1 AND number = 2",
         "words: the history of run 1 says \"eaten\"",
     ),
@@ -152,4 +179,13 @@ fn each_contradiction_is_found_by_its_rule() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn an_empty_file_is_no_database_yet() {
+    let home = Home::new();
+    let file = fs::File::create(home.db()).expect("it can be made");
+    let private = Permissions::from_mode(0o600);
+    file.set_permissions(private).expect("it is ours");
+    assert_eq!(found(&home), [""; 0]);
 }

@@ -3,6 +3,7 @@
 //! strace has the n-th call of one name fail with an error; each is swept until a call of `run` does not come so far.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::support::{Home, Need, proof, skip};
 
@@ -19,6 +20,9 @@ const CALLS: [(&str, &[&str]); 8] = [
     ("mmap", &["ENOMEM"]),
     ("fcntl", &["EIO", "EINTR", "EACCES"]),
 ];
+
+/// More than the minute for which a writer waits for others.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// More times than any of them is made.
 const MANY: usize = 400;
@@ -41,7 +45,8 @@ fn fail(call: &str, error: &str, nth: usize, there: bool, bug: &str) -> (Vec<Str
     );
     // cargo names folders in which the loader would look for each library.
     let call = home.sh(line).env("LD_LIBRARY_PATH", "");
-    let output = call.env("RETRIER_BUG", bug).output();
+    // A lock that could not be given back is waited for, for a minute.
+    let output = call.env("RETRIER_BUG", bug).limit(PATIENCE).output();
     let traced = std::fs::read_to_string(&trace).unwrap_or_default();
     let injected = traced.lines().find(|line| line.ends_with("(INJECTED)"));
     let Some(injected) = injected else {
@@ -93,7 +98,7 @@ fn fail(call: &str, error: &str, nth: usize, there: bool, bug: &str) -> (Vec<Str
 fn sweep(case: &(&str, &str, bool), bug: &str, times: &AtomicUsize) -> Vec<String> {
     let (call, error, there) = case;
     // The short form takes some.
-    let step = proof::repetitions(19, 2);
+    let step = proof::repetitions(19, if *call == "fcntl" { 8 } else { 2 });
     let mut found = Vec::new();
     for nth in (1..MANY).step_by(step) {
         let (wrong, reached) = fail(call, error, nth, *there, bug);

@@ -1,9 +1,10 @@
 //! What holds of every database at every moment, as statements that find where it does not.
 
 use crate::model::policy::Policy;
-use crate::model::{Finding, Note, Outcome};
+use crate::model::{Backoff, Finding, Note, Outcome};
 use crate::store::error::StoreError;
 use crate::store::read::Reader;
+use crate::store::schema::{objects, version};
 
 use super::LINES_MAX;
 
@@ -72,6 +73,10 @@ pub(super) fn deep() -> Vec<Rule> {
         Rule::new("keys", TWO_OF_A_KEY),
         Rule::new("content", REFERENCES),
         Rule::new("pools", POOL_ROWS),
+        Rule::new("pools", POOLS_OF_THE_HOUSE),
+        Rule::new("attempts", FAILURES),
+        Rule::new("hooks", HOOK_UNSTORED),
+        Rule::new("numbers", NUMBERS_AGAIN),
     ];
     rules.extend(gauges());
     rules
@@ -115,7 +120,26 @@ const TWO_OPEN: &str = "SELECT 'run ' || run_id || ' has ' || count(*) || ' atte
 const GAPS: &str = "SELECT 'run ' || run.id || ' counts ' || attempts || ' attempts, and ' || \
      count(number) || ' are stored, up to number ' || coalesce(max(number), 0) FROM run \
      LEFT JOIN attempt ON run_id = run.id GROUP BY run.id HAVING count(number) <> attempts \
-     OR coalesce(max(number), 0) <> attempts OR failures > attempts";
+     OR coalesce(max(number), 0) <> attempts";
+
+/// What was charged is what has ended without success, since the last retry by hand at the most.
+const FAILURES: &str = "SELECT 'run ' || run.id || ' counts ' || failures || ' failures, and ' || \
+     count(number) || ' of its attempts have failed' FROM run \
+     LEFT JOIN attempt ON run_id = run.id AND ended_at IS NOT NULL AND success IS NOT 1 \
+     GROUP BY run.id HAVING failures > count(number)";
+
+/// The hook that a run names is one that its history tells of.
+const HOOK_UNSTORED: &str = "SELECT 'run ' || id || ' names run ' || hook_id || \
+     ' its hook, and its history does not' FROM run WHERE hook_id IS NOT NULL \
+     AND NOT EXISTS (SELECT 1 FROM event WHERE run_id = run.id AND hook_id = run.hook_id)";
+
+/// A number that was given is never given again.
+const NUMBERS_AGAIN: &str = "SELECT 'the number ' || max(id) || ' could be given to another run' \
+     FROM run HAVING max(id) > coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'run'), 0)";
+
+const POOLS_OF_THE_HOUSE: &str = "SELECT 'there is no pool ' || name FROM \
+     (SELECT 'default' AS name UNION ALL SELECT 'hooks') \
+     WHERE name NOT IN (SELECT name FROM pool)";
 
 fn attempt_told(ends: &str) -> String {
     format!(
@@ -221,7 +245,7 @@ fn gauges() -> Vec<Rule> {
     let grown = grows.map(|name| (name, format!("state = '{name}'"), "<"));
     let rules = now.chain(grown).map(|(name, is, differs)| {
         let sql = format!(
-            "SELECT 'the pool ' || quote(gauge.pool) || ' counts {name} ' || {name} || ', and ' || \
+            "SELECT iif(gauge.pool = '', 'all together', 'the pool ' || quote(gauge.pool)) || ' counts {name} ' || {name} || ', and ' || \
              coalesce(found, 0) || ' are there' FROM gauge LEFT JOIN (SELECT pool, \
              count(*) FILTER (WHERE {is}) AS found FROM run GROUP BY pool UNION ALL \
              SELECT '', count(*) FILTER (WHERE {is}) FROM run WHERE pool <> 'hooks') AS there \
@@ -242,6 +266,14 @@ pub(super) fn integrity(read: Reader<'_>) -> Result<Vec<Finding>, StoreError> {
         Ok(format!("a row of {table} refers to no row of {parent}"))
     })?;
     lines.extend(orphans);
+    let there = read.one("SELECT count(*) FROM sqlite_schema", |row| {
+        row.get::<_, i64>(0)
+    })?;
+    if let Some(missing) = objects(version()).map(|all| all - there).filter(|n| *n > 0) {
+        lines.push(format!(
+            "{missing} of its tables, indexes, triggers and views are missing"
+        ));
+    }
     let mut found = told("integrity", lines);
     for finding in &mut found {
         "keep a copy of FILE and FILE-wal, then restore a backup".clone_into(&mut finding.hint);
@@ -263,6 +295,14 @@ pub(super) fn readable(read: Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     for (id, text) in read.rows(outcomes, [], id_and_text)? {
         if let Err(error) = serde_json::from_str::<Outcome>(&text) {
             lines.push(format!("an outcome of run {id} cannot be read: {error}"));
+        }
+    }
+    let pools = "SELECT name, backoff FROM pool WHERE backoff IS NOT NULL";
+    for (name, text) in read.rows(pools, [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })? {
+        if let Err(error) = serde_json::from_str::<Backoff>(&text) {
+            lines.push(format!("the waits of pool {name} cannot be read: {error}"));
         }
     }
     let all = words(|_| true);

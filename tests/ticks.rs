@@ -301,3 +301,25 @@ fn wrong_values_for_a_tick_are_usage_errors() {
     }
     tick(&home, "--tick=soon").output().exits(2);
 }
+
+#[test]
+fn between_two_ticks_nothing_is_wrong_unless_nobody_has_looked_for_long() {
+    let home = Home::new();
+    let clock = FakeClock::new(&home);
+    let doctor = || {
+        let call = home.retrier(["doctor"]);
+        call.env("RETRIER_NO_DAEMON_START", "1").output()
+    };
+    home.run(["--no-daemon-start", "--delay", "1h", "--", "true"]);
+    let found = doctor().ok().text();
+    assert!(
+        found.starts_with("warning\tdaemon\tno daemon serves, and 1 run has not ended\ta tick"),
+        "{found}"
+    );
+    clock.advance(Duration::from_secs(3600 + 180));
+    let found = doctor().exits(1).text();
+    assert!(
+        found.starts_with("error\tdaemon\tno daemon serves"),
+        "{found}"
+    );
+}

@@ -29,10 +29,10 @@ struct Examined {
 
 /// Shows what is wrong. Exit code 1: something is.
 pub fn doctor(client: &Client, args: &DoctorArgs) -> anyhow::Result<u8> {
-    let mut examined = examine(&client.folder, args.deep)?;
+    let mut examined = examine(client, args.deep)?;
     if examined.findings.iter().any(may_pass) {
         wait_readable(&[], Some(AGAIN))?;
-        examined = examine(&client.folder, args.deep)?;
+        examined = examine(client, args.deep)?;
     }
     let Examined {
         census,
@@ -68,7 +68,8 @@ fn all_well(client: &Client, census: Option<&Census>) -> String {
     }
 }
 
-fn examine(folder: &Folder, deep: bool) -> anyhow::Result<Examined> {
+fn examine(client: &Client, deep: bool) -> anyhow::Result<Examined> {
+    let folder = &client.folder;
     let mut findings = Vec::new();
     let census = match of_database(folder, deep, &mut findings) {
         Ok(census) => census,
@@ -77,7 +78,7 @@ fn examine(folder: &Folder, deep: bool) -> anyhow::Result<Examined> {
             None
         }
     };
-    let checkup = checkup(folder, census.as_ref());
+    let checkup = checkup(folder, census.as_ref(), !client.starts_daemons);
     let mut checkup = checkup.with_context(|| folder.path().display().to_string())?;
     findings.append(&mut checkup.findings);
     findings.sort_by_key(|finding| finding.level);

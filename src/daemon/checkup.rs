@@ -45,9 +45,9 @@ pub struct Checkup {
     pub findings: Vec<Finding>,
 }
 
-/// Looks at the daemon of `folder`, at what `census` says is to be done, and at the machine. Errors: /proc
-/// or the lock cannot be read.
-pub fn checkup(folder: &Folder, census: Option<&Census>) -> io::Result<Checkup> {
+/// Looks at the daemon of `folder`, at what `census` says is to be done, and at the machine. Where daemons are
+/// started `by_ticks` alone, none serves most of the time. Errors: /proc or the lock cannot be read.
+pub fn checkup(folder: &Folder, census: Option<&Census>, by_ticks: bool) -> io::Result<Checkup> {
     let world = World::current()?;
     let now = clock::now();
     let holder = holder::find(folder)?;
@@ -60,7 +60,7 @@ pub fn checkup(folder: &Folder, census: Option<&Census>) -> io::Result<Checkup> 
     if let Some(census) = census {
         findings.extend(match held {
             true => lag(census, holder.as_ref(), now),
-            false => nobody(census),
+            false => nobody(census, by_ticks, now),
         });
         let open = census.open.iter();
         findings.extend(open.flat_map(|one| of_attempt(one, &world, held, now)));
@@ -132,7 +132,10 @@ fn is_stopped(pid: i32) -> bool {
     ProcessStat::of(pid).is_ok_and(|stat| stat.stopped)
 }
 
-fn nobody(census: &Census) -> Vec<Finding> {
+/// What nobody has looked at for longer, no tick of a crontab looks at either.
+const TICK_MAX: Duration = Duration::from_secs(120);
+
+fn nobody(census: &Census, by_ticks: bool, now: Timestamp) -> Vec<Finding> {
     if census.unfinished == 0 && census.open.is_empty() {
         return Vec::new();
     }
@@ -142,6 +145,14 @@ fn nobody(census: &Census) -> Vec<Finding> {
         many => format!("{many} runs have not ended"),
     };
     let what = format!("no daemon serves, and {runs}");
+    let outlook = &census.outlook;
+    let mut waits = [outlook.next_due, outlook.next_deadline]
+        .into_iter()
+        .flatten();
+    if by_ticks && !waits.any(|at| now.since(at) > TICK_MAX) {
+        let hint = "a tick goes on with them: `* * * * * retrier daemon --tick` in a crontab";
+        return vec![Finding::warning("daemon", what, hint)];
+    }
     vec![Finding::error("daemon", what, "retrier daemon --detach")]
 }
 

@@ -140,7 +140,7 @@ impl Worker {
 
 fn filter(status: Option<Status>, name: Option<&str>, pool: Option<&str>) -> Filter {
     Filter {
-        status,
+        statuses: status.into_iter().collect(),
         name: name.map(str::to_owned),
         pool: pool.map(str::to_owned),
         since: None,

@@ -2,6 +2,7 @@
 //! and text that goes to people, made safe.
 
 mod escape;
+mod local;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 use crate::model::Timestamp;
 
 pub use escape::{Escaper, escape_printed, escape_text};
+pub use local::{When, when, zone};
 
 /// No duration may be longer: a hundred years of 365 days.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -113,6 +113,14 @@ fn cleanup_older_than_goes_by_the_time_of_ending_and_by_state() {
 
     let cleanup = |args: &[&str]| home.retrier(["cleanup"].iter().chain(args)).output();
     cleanup(&["--older-than", "9d"]).ok();
+    let would = |args: &[&str]| cleanup(&[args, &["--dry-run"]].concat()).ok().text();
+    assert_eq!(would(&["--older-than", "9d"]), "");
+    assert_eq!(
+        would(&["--older-than", "7d", "--state", "failed"]),
+        failed.to_string()
+    );
+    let all = would(&["--older-than", "0"]);
+    assert_eq!(all, format!("{failed}\n{early}\n{late}"));
     assert_eq!(stored(&home), [never, early, failed, late]);
     cleanup(&["--older-than", "7d", "--state", "failed"]).ok();
     assert_eq!(stored(&home), [never, early, late]);
@@ -124,7 +132,11 @@ fn cleanup_older_than_goes_by_the_time_of_ending_and_by_state() {
     for wrong in [
         &["--older-than", "1d", "--state", "running"][..],
         &["--older-than", "1d", "7"],
+        &["--older-than", "7"],
+        &["--older-than", "0.5"],
         &["--state", "failed"],
+        &["--dry-run"],
+        &["--dry-run", "7"],
         &[],
     ] {
         cleanup(wrong).exits(2);

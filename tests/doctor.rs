@@ -278,8 +278,11 @@ fn a_file_that_no_attempt_has_written_is_told() {
     let home = Home::new();
     let mut daemon = home.daemon();
     home.wait(home.run(["--", "echo", "hi"]));
+    home.wait(home.run(["--", "echo", "ho"]));
+    home.retrier(["cleanup", "2"]).output().ok();
     assert_eq!(daemon.stop(), 0);
-    for name in ["9.1.out", "1.2.err", "rubbish"] {
+    // Number 9 was not given yet: a power cut can leave such a file, and its run is to write it anew.
+    for name in ["2.1.out", "1.2.err", "rubbish", "9.1.out"] {
         fs::write(home.path("retrier.db.d/logs/0").join(name), "x").expect("it can be written");
     }
     let found = found(&home);
@@ -289,7 +292,7 @@ fn a_file_that_no_attempt_has_written_is_told() {
             .any(|line| line.starts_with("warning files: ") && line.contains(name))
     };
     assert!(
-        found.len() == 3 && told("9.1.out") && told("1.2.err") && told("rubbish"),
+        found.len() == 3 && told("2.1.out") && told("1.2.err") && told("rubbish"),
         "{found:?}"
     );
 }

@@ -43,7 +43,7 @@ fn filled(path: &Path, times: u32, spread: bool) -> Desk {
 
 fn filter(status: Option<Status>, name: Option<&str>, pool: Option<&str>) -> Filter {
     Filter {
-        status,
+        statuses: status.into_iter().collect(),
         name: name.map(str::to_owned),
         pool: pool.map(str::to_owned),
         since: None,

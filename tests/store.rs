@@ -20,6 +20,8 @@ fn folder(dir: &Path) -> Folder {
 }
 
 fn store(folder: &Folder) -> Store {
+    let place = folder.database().parent().expect("a file is in a folder");
+    fs::create_dir_all(place).expect("there is room");
     let opened = Store::open(folder, Access::Create).expect("a new database can be made");
     opened.expect("it was to be made")
 }
@@ -44,7 +46,7 @@ fn spec() -> Spec {
 
 fn everything(store: &Store) -> Vec<RunId> {
     let all = Filter {
-        status: None,
+        statuses: Vec::new(),
         name: None,
         pool: None,
         since: None,

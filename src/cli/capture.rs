@@ -46,12 +46,13 @@ pub fn spec(args: &RunArgs, defaults: &PolicyArgs) -> anyhow::Result<Spec> {
 pub fn frame(args: &RunArgs, defaults: &PolicyArgs) -> anyhow::Result<Spec> {
     let cwd = cwd(args)?;
     let policy = args.retries.policy(defaults)?;
+    let now = clock::now();
     let start = match (args.delay, args.at) {
         (Some(delay), _) => Start::After(delay),
-        (None, Some(at)) => Start::At(at),
+        (None, Some(at)) => Start::At(at.next(now)),
         (None, None) => Start::Now,
     };
-    check_start(start, policy.deadline, args, clock::now())?;
+    check_start(start, policy.deadline, args, now)?;
     Ok(Spec {
         command: Vec::new(),
         cwd: path_bytes(&cwd),

@@ -11,7 +11,7 @@ use crate::sys::failpoint;
 use super::args::CleanupArgs;
 use super::client::Client;
 use super::failure::{Failure, code, first_of};
-use super::out;
+use super::{many, out};
 
 /// Forgets the runs that are named, or all that ended long enough ago.
 pub fn cleanup(client: &Client, args: &CleanupArgs) -> anyhow::Result<u8> {
@@ -26,8 +26,14 @@ pub fn cleanup(client: &Client, args: &CleanupArgs) -> anyhow::Result<u8> {
     let codes = match args.older_than {
         Some(age) => {
             let before = clock::now().minus(age);
+            if args.dry_run {
+                let ids = store.at_once(|read| read.expired(before, args.state, usize::MAX))?;
+                many::print(&ids)?;
+                out::note_to_terminal(&format!("{} would be forgotten", many::runs(ids.len())));
+                return Ok(code::DONE);
+            }
             let forgotten = sweep(store, before, args.state)?;
-            out::note_to_terminal(&format!("forgot {forgotten} runs"));
+            out::note_to_terminal(&format!("forgot {}", many::runs(forgotten)));
             vec![code::DONE]
         }
         None => args

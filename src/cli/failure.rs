@@ -123,7 +123,8 @@ impl Failure {
             StoreError::Unknown { .. } => code::UNKNOWN,
             StoreError::NoPool { .. } => code::USAGE,
             StoreError::PoolFull { .. } => code::STATE,
-            StoreError::NotOurs { .. }
+            StoreError::NoFolder { .. }
+            | StoreError::NotOurs { .. }
             | StoreError::Newer { .. }
             | StoreError::Older { .. }
             | StoreError::Damaged { .. }

@@ -26,13 +26,25 @@ pub fn completions(shell: Shell) -> &'static [u8] {
     }
 }
 
-/// Writes the manual pages into the folder `dir`, which is made when it is not there.
+/// Writes the manual pages into the folder `dir`, which is made when it is not there. Beside a folder man1 that
+/// of section 7 belongs into one of its own.
 pub(super) fn write_man_pages(dir: &Path) -> anyhow::Result<u8> {
     let of_path = |path: &Path, error: &io::Error| {
         Failure::of_file(path.display(), error).hint("name a folder that you can write to")
     };
     fs::create_dir_all(dir).map_err(|error| of_path(dir, &error))?;
+    let beside = dir.with_file_name("man7");
+    let of_section_7 = match dir.file_name() {
+        Some(name) if name == "man1" => beside.as_path(),
+        Some(_) | None => dir,
+    };
+    fs::create_dir_all(of_section_7).map_err(|error| of_path(of_section_7, &error))?;
     for (name, page) in man_pages()? {
+        let dir = if name.ends_with(".7") {
+            of_section_7
+        } else {
+            dir
+        };
         let path = dir.join(name);
         fs::write(&path, page).map_err(|error| of_path(&path, &error))?;
     }

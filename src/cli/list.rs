@@ -84,7 +84,7 @@ fn nothing(client: &Client, args: Option<&ListArgs>) -> String {
         return format!("no runs: there is no {database} yet");
     };
     let all =
-        args.state.is_none() && args.name.is_none() && args.pool.is_none() && args.since.is_none();
+        args.state.is_empty() && args.name.is_none() && args.pool.is_none() && args.since.is_none();
     if all { "no runs" } else { "no such runs" }.to_owned()
 }
 
@@ -96,7 +96,7 @@ fn more(args: &ListArgs) -> String {
 /// Looks for runs; what has ended is told only once it is on stable storage.
 fn look(store: &Store, args: &ListArgs, now: Timestamp) -> anyhow::Result<Found> {
     let filter = Filter {
-        status: args.state,
+        statuses: args.state.clone(),
         name: args.name.clone(),
         pool: args.pool.clone(),
         since: args.since.map(|since| since.at(now)),

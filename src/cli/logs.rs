@@ -1,15 +1,20 @@
 //! `retrier logs`: what a run's command wrote.
 
+use std::io::{self, IsTerminal};
+
 use anyhow::bail;
 
-use crate::model::{AttemptNumber, RunId};
+use crate::model::AttemptNumber;
 use crate::store::{Store, Stream};
 
 use super::args::LogsArgs;
 use super::client::Client;
 use super::failure::{Failure, code};
+use super::follow::{Follower, ended};
 use super::progress::TICK;
+use super::status::look;
 use super::tail::Tail;
+use super::wait::ending;
 use super::waiting::{Waiting, Woken};
 use super::{many, out};
 
@@ -28,7 +33,13 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
     };
     if args.follow {
         let tail = Tail::new(&client.folder, (id, limit), run.attempts, streams);
-        return follow(client, &store, id, tail);
+        let follower = Follower {
+            id,
+            tells: io::stderr().is_terminal(),
+            tail: Some(tail.at_last_lines(args.tail)),
+            told_to: ended(&run),
+        };
+        return follow(client, &store, follower);
     }
     let number = args.attempt.unwrap_or(run.attempts);
     if number > run.attempts {
@@ -44,24 +55,33 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
     for (stream, to) in streams {
         let path = client.folder.output(id, AttemptNumber(number), *stream);
         match to {
-            Stream::Stdout => out::file_to_stdout(&path, limit)?,
-            Stream::Stderr => out::file_to_stderr(&path, limit)?,
+            Stream::Stdout => out::file_to_stdout(&path, limit, args.tail)?,
+            Stream::Stderr => out::file_to_stderr(&path, limit, args.tail)?,
         };
     }
     Ok(code::DONE)
 }
 
-fn follow(client: &Client, store: &Store, id: RunId, mut tail: Tail) -> anyhow::Result<u8> {
+fn follow(client: &Client, store: &Store, mut follower: Follower) -> anyhow::Result<u8> {
+    let id = follower.id;
     let mut waiting = Waiting::new(client, [id], None, false)?;
     if !store.read().run(id)?.state.is_final() && !client.is_served() {
         out::note("no daemon runs, `retrier daemon --detach` starts one");
     }
+    if follower.tells {
+        waiting.watch(id);
+    }
     loop {
         let woken = waiting.next(store, Some(TICK))?;
-        tail.pump(store.read().run(id)?.attempts)?;
+        follower.follow(store)?;
         match woken {
             Woken::Tick | Woken::Changed => {}
-            Woken::Ended(_) | Woken::TimedOut => return Ok(code::DONE),
+            Woken::Ended(_) | Woken::TimedOut => {
+                if follower.tells {
+                    out::note(&ending(&look(store, id)?));
+                }
+                return Ok(code::DONE);
+            }
             Woken::Signal(signal) => {
                 return Ok(code::of_signal(signal));
             }

@@ -19,6 +19,7 @@ mod events;
 mod excerpt;
 mod explain;
 mod failure;
+mod follow;
 pub mod generate;
 mod line;
 mod list;

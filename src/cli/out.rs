@@ -31,25 +31,34 @@ pub fn line(line: &str) -> anyhow::Result<u8> {
     text(&format!("{line}\n"))
 }
 
-/// Passes the output at `path`, of which no more than `limit` is kept, on to stdout; nothing when there
-/// is no such file.
-pub fn file_to_stdout(path: &Path, limit: Option<OutputLimit>) -> anyhow::Result<u8> {
-    written(copy(path, limit, &mut io::stdout().lock()))
+/// Passes the output at `path`, of which no more than `limit` is kept, on to stdout, all of it or its last
+/// `lines`; nothing when there is no such file.
+pub fn file_to_stdout(
+    path: &Path,
+    limit: Option<OutputLimit>,
+    lines: Option<u32>,
+) -> anyhow::Result<u8> {
+    written(copy(path, limit, lines, &mut io::stdout().lock()))
 }
 
 /// [`file_to_stdout`], to stderr.
-pub fn file_to_stderr(path: &Path, limit: Option<OutputLimit>) -> anyhow::Result<u8> {
-    written(copy(path, limit, &mut io::stderr().lock()))
+pub fn file_to_stderr(
+    path: &Path,
+    limit: Option<OutputLimit>,
+    lines: Option<u32>,
+) -> anyhow::Result<u8> {
+    written(copy(path, limit, lines, &mut io::stderr().lock()))
 }
 
 fn copy(
     path: &Path,
     limit: Option<OutputLimit>,
+    lines: Option<u32>,
     to: &mut (impl Write + IsTerminal),
 ) -> io::Result<()> {
     match Passage::open(path, limit) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other?.finish(to),
+        other => other?.at_last_lines(lines)?.finish(to),
     }
 }
 

@@ -58,6 +58,47 @@ impl Passage {
         })
     }
 
+    /// Leaves out what there is now but for its last `lines`; `None` is all of it. What a shim has left out
+    /// has no lines. Errors: it cannot be read.
+    pub fn at_last_lines(mut self, lines: Option<u32>) -> io::Result<Self> {
+        let Some(lines) = lines else {
+            return Ok(self);
+        };
+        let end = self.file.metadata()?.len();
+        let mut missing = lines;
+        if missing == 0 {
+            self.at = end;
+            return Ok(self);
+        }
+        // Up to here it was looked at; the end of the last line begins none.
+        let mut from = end;
+        while from > 0 {
+            let gone = self.left_out(self.file.metadata()?.len());
+            if gone.contains(&(from - 1)) {
+                from = gone.start;
+                continue;
+            }
+            let above = if from > gone.end { gone.end } else { 0 };
+            self.at = above.max(from.saturating_sub(CHUNK));
+            self.read(from)?;
+            let ends = self.chunk.iter().enumerate().rev();
+            for (at, _) in ends.filter(|(_, byte)| **byte == b'\n') {
+                let begin = self.at + at as u64 + 1;
+                if begin == end {
+                    continue;
+                }
+                missing -= 1;
+                if missing == 0 {
+                    self.at = begin;
+                    return Ok(self);
+                }
+            }
+            from = self.at;
+        }
+        self.at = 0;
+        Ok(self)
+    }
+
     /// Passes on to `to` what there is now and was not passed on yet. It ends although the command goes on
     /// writing. Errors: it cannot be read, or nobody reads.
     pub fn pump(&mut self, to: &mut (impl Write + IsTerminal)) -> io::Result<()> {

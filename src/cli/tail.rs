@@ -17,6 +17,8 @@ pub struct Tail {
     limit: Option<OutputLimit>,
     /// The attempt that is read now.
     attempt: u32,
+    /// So many lines of its first attempt are passed on that were there before; `None`: all.
+    lines: Option<u32>,
     streams: Vec<Followed>,
 }
 
@@ -47,8 +49,15 @@ impl Tail {
             run,
             limit,
             attempt: from.max(1),
+            lines: None,
             streams: followed.collect(),
         }
+    }
+
+    /// Leaves out what the first attempt had written before, but for its last `lines`.
+    #[must_use]
+    pub fn at_last_lines(self, lines: Option<u32>) -> Self {
+        Self { lines, ..self }
     }
 
     /// Passes on what is new, up to attempt `last`, the newest there is. Errors: it cannot be
@@ -59,7 +68,9 @@ impl Tail {
                 let attempt = AttemptNumber(self.attempt);
                 let path = self.folder.output(self.run, attempt, followed.stream);
                 if followed.passage.is_none() {
-                    followed.passage = Passage::open(&path, self.limit).ok();
+                    let passage = Passage::open(&path, self.limit);
+                    let passage = passage.and_then(|passage| passage.at_last_lines(self.lines));
+                    followed.passage = passage.ok();
                 }
                 if let Some(passage) = &mut followed.passage {
                     let pumped = match followed.to {
@@ -77,6 +88,7 @@ impl Tail {
                 break;
             }
             self.attempt += 1;
+            self.lines = None;
             for followed in &mut self.streams {
                 followed.passage = None;
             }

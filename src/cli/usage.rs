@@ -1,11 +1,16 @@
 //! Wrong usage, in the form of every other error: what is wrong, and what to type next. clap finds out what
-//! it is; the words are here.
+//! it is; the words are here, and what they mean that people know from other tools in `elsewhere`.
 
+mod elsewhere;
+
+use std::borrow::Cow;
 use std::error::Error;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, error};
+
+use crate::text::{escape_text, nearest};
 
 use super::args;
 use super::failure::{Failure, code};
@@ -18,7 +23,7 @@ pub fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
     let (message, hint) = match error.kind() {
         ErrorKind::InvalidSubcommand => called.no_verb(&said),
         ErrorKind::UnknownArgument => called.no_option(&said),
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => value(&said),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => called.value(&said),
         ErrorKind::MissingRequiredArgument => called.missing(&said),
         ErrorKind::ArgumentConflict => conflict(&said),
         ErrorKind::NoEquals => {
@@ -55,14 +60,21 @@ struct Called<'a> {
     verb: &'a Command,
     /// Its name, with those of the verbs that it belongs to; empty for the program.
     path: Vec<&'a str>,
+    /// What stands behind the program's name.
+    arguments: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Called<'a> {
     /// The verb that `arguments` name before what is `wrong`.
-    fn by(program: &'a Command, arguments: &[OsString], wrong: &str) -> Self {
+    fn by(program: &'a Command, arguments: &'a [OsString], wrong: &str) -> Self {
         let mut called = Self {
             verb: program,
             path: Vec::new(),
+            arguments: arguments
+                .iter()
+                .skip(1)
+                .map(|word| word.to_string_lossy())
+                .collect(),
         };
         let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy());
         while let Some(word) = words.next() {
@@ -72,6 +84,8 @@ impl<'a> Called<'a> {
                     called.path.push(verb.get_name());
                 }
                 None if word == "--db" => drop(words.next()),
+                // What is asked for stands behind it.
+                None if word == "help" && called.path.is_empty() => {}
                 None if word.starts_with('-') && word != wrong => {}
                 None => break,
             }
@@ -93,10 +107,22 @@ impl<'a> Called<'a> {
 
     fn no_verb(&self, said: &Said) -> (String, Option<String>) {
         let word = said.text(ContextKind::InvalidSubcommand);
-        let near = said.first(ContextKind::SuggestedSubcommand);
-        let hint = match near {
-            Some(near) => format!("did you mean `{} {near}`?", self.name()),
-            None => format!("`{}` shows the verbs", self.help()),
+        let verbs = self
+            .verb
+            .get_subcommands()
+            .filter(|verb| !verb.is_hide_set());
+        let verbs: Vec<String> = verbs.map(|verb| verb.get_name().to_owned()).collect();
+        let near = || {
+            // For `help` clap has no suggestion.
+            let near = said.first(ContextKind::SuggestedSubcommand);
+            near.or_else(|| nearest(&word, &verbs).map(str::to_owned))
+        };
+        let hint = match elsewhere::verb(&self.path, &word) {
+            Some(hint) => hint.to_owned(),
+            None => match near() {
+                Some(near) => format!("did you mean `{} {near}`?", self.name()),
+                None => format!("`{}` shows the verbs", self.help()),
+            },
         };
         (
             format!("`{}` has no verb '{word}'", self.name()),
@@ -114,13 +140,14 @@ impl<'a> Called<'a> {
         let message = format!("`{}` {kind} '{word}'", self.name());
         let near = said.first(ContextKind::SuggestedArg);
         let sub = said.first(ContextKind::SuggestedSubcommand);
-        let hint = match (near, sub) {
-            (Some(near), _) => format!("did you mean {near}?"),
-            (None, Some(verb)) => format!("did you mean `{} {verb}`?", self.name()),
-            (None, None) if self.path.is_empty() => {
+        let hint = match (elsewhere::option(&self.path.join(" "), &word), near, sub) {
+            (Some(hint), ..) => hint.to_owned(),
+            (None, Some(near), _) => format!("did you mean {near}?"),
+            (None, None, Some(verb)) => format!("did you mean `{} {verb}`?", self.name()),
+            (None, None, None) if self.path.is_empty() => {
                 "an option stands behind its verb; `retrier help` shows the verbs".to_owned()
             }
-            (None, None) => format!("`{}` shows what it takes", self.help()),
+            (None, None, None) => format!("`{}` shows what it takes", self.help()),
         };
         (message, Some(hint))
     }
@@ -136,12 +163,51 @@ impl<'a> Called<'a> {
             let hint = "add it, or leave out the option that needs it";
             return (message, Some(hint.to_owned()));
         }
+        if let Some(hint) = self.all_of_them(&missing) {
+            return (message, Some(hint));
+        }
         let example = self.verb.get_after_help().map(ToString::to_string);
         let example = example.and_then(|text| {
             let first = text.strip_prefix("Examples:\n")?.lines().next()?;
             Some(format!("for example `{}`", first.trim()))
         });
         (message, example)
+    }
+
+    /// Who says which runs, and not that all of these are meant.
+    fn all_of_them(&self, missing: &[String]) -> Option<String> {
+        const CHOICES: &[&str] = &["--name", "--pool", "--state", "--dry-run"];
+        let all = missing.iter().flat_map(|one| one.split(" or "));
+        let all = all
+            .filter(|one| ["--all", "--all-failed"].contains(one))
+            .last()?;
+        let is_choice = |word: &Cow<'_, str>| {
+            let option = word.split('=').next().unwrap_or_default();
+            CHOICES.contains(&option)
+        };
+        let from = self.arguments.iter().position(is_choice)?;
+        let rest = shlex::try_join(self.arguments[from..].iter().map(|word| &**word)).ok()?;
+        let rest = escape_text(&rest);
+        Some(format!("`{} {all} {rest}` takes all of them", self.name()))
+    }
+
+    fn value(&self, said: &Said) -> (String, Option<String>) {
+        let (message, hint) = value(said);
+        let is_id = bare(&said.text(ContextKind::InvalidArg)) == "ID";
+        let text = said.text(ContextKind::InvalidValue);
+        let takes_key = self
+            .verb
+            .get_arguments()
+            .any(|option| option.get_id() == "key");
+        let is_word = text.contains(char::is_alphabetic) && !text.contains(char::is_control);
+        match shlex::try_quote(&text) {
+            Ok(word) if hint.is_none() && is_id && takes_key && is_word => {
+                let keyed = format!("`{} --key {word}` takes the run with that key", self.name());
+                let named = format!("`retrier list --name {word}` finds those of that name");
+                (message, Some(format!("{keyed}, {named}")))
+            }
+            Ok(_) | Err(_) => (message, hint),
+        }
     }
 }
 

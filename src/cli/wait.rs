@@ -13,6 +13,7 @@ use super::args::WaitArgs;
 use super::client::Client;
 use super::excerpt::Excerpt;
 use super::failure::{Failure, code};
+use super::follow::{Follower, ended};
 use super::progress::{Progress, TICK};
 use super::render::Style;
 use super::several::several;
@@ -20,9 +21,6 @@ use super::status::{Looked, look, moment, paged};
 use super::tail::Tail;
 use super::waiting::{Waiting, Woken};
 use super::{cancel, many, out, render};
-
-/// Of attempts that ended at once so many are told of, the last ones.
-const TOLD_MAX: u32 = 100;
 
 /// So many lines of each stream are mailed.
 const MAILED_MAX: usize = 50;
@@ -97,12 +95,8 @@ fn all(client: &Client, args: &WaitArgs, manner: Manner) -> anyhow::Result<u8> {
 
 /// Somebody who waits for one run.
 struct Waiter {
-    id: RunId,
-    manner: Manner,
     progress: Progress,
-    tail: Option<Tail>,
-    /// Its attempts up to this one ended before, or were told of.
-    told_to: u32,
+    follower: Follower,
 }
 
 /// Waits for run `id`; prints its last output and gives its exit code.
@@ -112,7 +106,7 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     let (record, _, _) = moment(&store, id)?;
     let mut waiting = Waiting::new(client, [id], manner.timeout, manner.start)?;
     let mut waiter = Waiter::new(client, &record, manner);
-    if waiter.tells_attempts() || waiter.progress.is_shown() {
+    if waiter.follower.tells || waiter.progress.is_shown() {
         waiting.watch(id);
     }
     let tick = (manner.stream || waiter.progress.is_shown()).then_some(TICK);
@@ -167,69 +161,33 @@ impl Waiter {
             (Stream::Stderr, Stream::Stderr),
         ];
         let tail = || Tail::new(&client.folder, (id, run.policy.max_output), 1, &both);
-        let open = u32::from(run.state.open_attempt().is_some());
-        Self {
+        let progress = Progress::new(manner.is_silent() || manner.stream);
+        let follower = Follower {
             id,
-            manner,
-            progress: Progress::new(manner.is_silent() || manner.stream),
+            // Who sees the live line needs no others.
+            tells: !manner.is_silent() && !progress.is_shown(),
             tail: manner.stream.then(tail),
             // Of a run of its own it tells all, also what has happened by now, and so it does between the
             // outputs of all attempts.
             told_to: if manner.own || manner.stream {
                 0
             } else {
-                run.attempts - open
+                ended(run)
             },
-        }
+        };
+        Self { progress, follower }
     }
 
-    /// Is a line printed for each attempt after which the run goes on? Who sees the live line needs none.
-    fn tells_attempts(&self) -> bool {
-        !self.manner.is_silent() && !self.progress.is_shown()
-    }
-
-    /// Passes on what attempts have written since the last time, and tells of those that have ended, if
-    /// the run went on after them.
     fn follow(&mut self, store: &Store) -> anyhow::Result<()> {
         self.progress.look_again();
-        if !self.tells_attempts() && self.tail.is_none() {
-            return Ok(());
-        }
-        let (run, last) = store.at_once(|read| {
-            let run = read.run(self.id)?;
-            let new = run.attempts.saturating_sub(self.told_to);
-            let last = read.last_attempts(self.id, new.min(TOLD_MAX))?;
-            Ok((run, last))
-        })?;
-        let now = clock::now();
-        // How the last one ended is told with how the run did.
-        let is_told = |number| !run.state.is_final() || number < run.attempts;
-        let tells = self.tells_attempts();
-        for attempt in last.iter().filter(|_| tells) {
-            let number = attempt.number.0;
-            let said = render::failed_attempt(&run, attempt, now);
-            let Some(said) = said.filter(|_| is_told(number)) else {
-                continue;
-            };
-            if let Some(tail) = &mut self.tail {
-                tail.pump(number)?;
-            }
-            // It may have been committed a moment ago.
-            store.sync()?;
-            out::note(&format!("run {}: {said}", self.id));
-            self.told_to = number;
-        }
-        match &mut self.tail {
-            Some(tail) => tail.pump(run.attempts),
-            None => Ok(()),
-        }
+        self.follower.follow(store)
     }
 }
 
 /// Tells of run `id`, which has ended; `None` if it was retried by hand since then.
 fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::Result<Option<u8>> {
     let looked = look(store, id)?;
-    let (record, attempts, cause) = &looked;
+    let (record, attempts, _) = &looked;
     if !record.run.state.is_final() {
         return Ok(None);
     }
@@ -240,32 +198,27 @@ fn report(client: &Client, store: &Store, id: RunId, manner: Manner) -> anyhow::
     if manner.json {
         out::line(&json::run(record, attempts, clock::now()).to_string())?;
     }
-    if let State::Canceled { .. } = record.run.state {
+    let note = || {
         if !manner.quiet {
-            out::note(&format!("run {id} was canceled"));
+            out::note(&ending(&looked));
         }
+    };
+    if let State::Canceled { .. } = record.run.state {
+        note();
         return Ok(Some(code::CANCELED));
     }
     let number = last.map_or(AttemptNumber(0), |last| last.number);
     if !manner.json && !manner.stream {
         let limit = record.run.policy.max_output;
         let output = |stream| client.folder.output(id, number, stream);
-        out::file_to_stdout(&output(Stream::Stdout), limit)?;
-        out::file_to_stderr(&output(Stream::Stderr), limit)?;
+        out::file_to_stdout(&output(Stream::Stdout), limit, None)?;
+        out::file_to_stderr(&output(Stream::Stderr), limit, None)?;
     }
     let outcome = last.and_then(|last| last.outcome.as_ref());
     let State::Failed { reason } = record.run.state else {
         return Ok(Some(outcome.map_or(code::RETRIER, Outcome::exit_code)));
     };
-    if !manner.quiet {
-        let how = how_it_failed(reason, outcome, attempts.len());
-        let said = said(record, outcome).map_or(String::new(), |said| format!(": {said}"));
-        let by = cause.as_ref().and_then(|cause| cause.why).map(|why| why.by);
-        let rule = by.and_then(render::stopper);
-        let rule = rule.map_or(String::new(), |rule| format!(" (stopped by {rule})"));
-        let how = escape_text(&format!("{how}{said}{rule}"));
-        out::note(&format!("run {id} failed {how}"));
-    }
+    note();
     Ok(Some(code_of_failure(reason, outcome)))
 }
 
@@ -302,6 +255,27 @@ fn mail(client: &Client, store: &Store, looked: &Looked) -> anyhow::Result<u8> {
     let page = paged(store, looked, at, &excerpts, Style::plain())?;
     out::to_stderr(&page);
     Ok(code)
+}
+
+/// How a run ended, in a line that names it.
+pub fn ending((record, attempts, cause): &Looked) -> String {
+    let id = record.id;
+    let reason = match record.run.state {
+        State::Failed { reason } => reason,
+        State::Canceled { .. } => return format!("run {id} was canceled"),
+        State::Succeeded => return format!("run {id} succeeded"),
+        State::Held | State::Waiting { .. } | State::Running { .. } => {
+            return format!("run {id} goes on");
+        }
+    };
+    let outcome = attempts.last().and_then(|last| last.outcome.as_ref());
+    let how = how_it_failed(reason, outcome, attempts.len());
+    let said = said(record, outcome).map_or(String::new(), |said| format!(": {said}"));
+    let by = cause.as_ref().and_then(|cause| cause.why).map(|why| why.by);
+    let rule = by.and_then(render::stopper);
+    let rule = rule.map_or(String::new(), |rule| format!(" (stopped by {rule})"));
+    let how = escape_text(&format!("{how}{said}{rule}"));
+    format!("run {id} failed {how}")
 }
 
 /// What the command has said of its failure, if that is more than how it ended.

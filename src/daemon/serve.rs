@@ -77,7 +77,8 @@ impl ServeError {
                 | StoreError::Damaged { .. }
                 | StoreError::NotPrivate { .. }
                 | StoreError::Network { .. }
-                | StoreError::Displaced { .. } => false,
+                | StoreError::Displaced { .. }
+                | StoreError::NoFolder { .. } => false,
                 // The one that stands there now may be ours to serve.
                 StoreError::Replaced { path } => path.exists(),
                 StoreError::NoRun { .. }

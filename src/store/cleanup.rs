@@ -13,6 +13,7 @@ use super::error::StoreError;
 use super::folder::{Folder, Stream};
 use super::open::Store;
 use super::pass::Pass;
+use super::read::Reader;
 
 /// What became of the wish to forget a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +63,7 @@ impl Pass<'_> {
         status: Option<Status>,
         limit: usize,
     ) -> Result<Swept, StoreError> {
-        let ids = self.read().rows(
-            "SELECT id FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1 \
-             AND (?2 IS NULL OR state = ?2) AND open_attempt IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM run AS hook \
-                 WHERE hook.parent_id = run.id AND hook.parent_id IS NOT NULL \
-                 AND hook.finished_at IS NULL) \
-             ORDER BY finished_at LIMIT ?3",
-            params![before.millis(), status.map(Status::word), limit as i64],
-            |row| row.get(0).map(RunId),
-        )?;
+        let ids = self.read().expired(before, status, limit)?;
         // The statement only keeps those that must stay from filling the limit; whether a run may
         // go is decided in one place.
         let mut runs = 0;
@@ -129,6 +121,29 @@ impl Pass<'_> {
             .prepare_cached("INSERT OR IGNORE INTO trash (name) VALUES (?1)")?
             .execute([name])
             .map(drop)
+    }
+}
+
+impl Reader<'_> {
+    /// The runs that ended before `before`, in state `status` if one is given, and of which nothing is
+    /// unfinished; at most `limit`, the longest ended first.
+    pub fn expired(
+        &self,
+        before: Timestamp,
+        status: Option<Status>,
+        limit: usize,
+    ) -> Result<Vec<RunId>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.rows(
+            "SELECT id FROM run WHERE finished_at IS NOT NULL AND finished_at < ?1 \
+             AND (?2 IS NULL OR state = ?2) AND open_attempt IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM run AS hook \
+                 WHERE hook.parent_id = run.id AND hook.parent_id IS NOT NULL \
+                 AND hook.finished_at IS NULL) \
+             ORDER BY finished_at LIMIT ?3",
+            params![before.millis(), status.map(Status::word), limit],
+            |row| row.get(0).map(RunId),
+        )
     }
 }
 

@@ -46,6 +46,14 @@ pub enum StoreError {
         /// Its name.
         pool: String,
     },
+    /// The database is not there, nor is the folder that it would be in.
+    #[error("there is no folder {folder} for {path}")]
+    NoFolder {
+        /// The file that was named.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The file holds something else.
     #[error("{path} is not a database of retrier")]
     NotOurs {
@@ -239,6 +247,9 @@ impl StoreError {
             Self::PoolFull { .. } => {
                 Some("nothing was stored; `retrier list --pool POOL` shows what is in it")
             }
+            Self::NoFolder { .. } => Some(
+                "make it with mkdir if the name is right: only that of the default database is made",
+            ),
             Self::NotOurs { .. } => {
                 Some("name another file with --db or RETRIER_DB; this one was not touched")
             }

@@ -14,8 +14,8 @@ use super::row::time;
 /// Which runs to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// Those in this state alone.
-    pub status: Option<Status>,
+    /// Those in one of these states alone; none of them is no condition.
+    pub statuses: Vec<Status>,
     /// Those of this name alone.
     pub name: Option<String>,
     /// Those in this pool alone.
@@ -114,10 +114,10 @@ impl Walk {
     }
 }
 
-/// The walk over the runs that pass `filter`; none when waiting ones are looked for by their state
-/// alone, which takes several.
-fn walk(filter: &Filter, now: Timestamp) -> Option<Walk> {
-    let walk = match (&filter.name, &filter.pool, filter.status) {
+/// The walk over the runs that pass `filter` and are in state `status`, if one is given; none when waiting
+/// ones are looked for by their state alone, which takes several.
+fn walk(filter: &Filter, status: Option<Status>, now: Timestamp) -> Option<Walk> {
+    let walk = match (&filter.name, &filter.pool, status) {
         (Some(name), _, Some(Status::Failed)) => {
             let failed = "state = 'failed' AND name IS NOT NULL";
             Walk::over("run INDEXED BY run_failed", failed).having("name", name)
@@ -142,7 +142,7 @@ fn walk(filter: &Filter, now: Timestamp) -> Option<Walk> {
         Some(pool) => walk.having("pool", pool),
         None => walk,
     };
-    Some(match filter.status {
+    Some(match status {
         Some(status) => walk.in_state(status, now),
         None => walk,
     })
@@ -188,15 +188,22 @@ impl Reader<'_> {
             Some(since) => walk.stored_since(since),
             None => walk,
         };
-        if let Some(walk) = walk(filter, now) {
-            return self.follow(&narrowed(walk), filter.limit);
-        }
-        let status = filter.status.unwrap_or(Status::Queued);
-        let mut ids = self.of_blocks(status, now, (filter.limit, since))?;
-        for walk in waiting(status) {
-            ids.extend(self.follow(&narrowed(walk), filter.limit)?);
+        let each = filter.statuses.iter().copied().map(Some);
+        let none = filter.statuses.is_empty().then_some(None);
+        let mut ids = Vec::new();
+        for status in each.chain(none) {
+            if let Some(walk) = walk(filter, status, now) {
+                ids.extend(self.follow(&narrowed(walk), filter.limit)?);
+            } else if let Some(status) = status {
+                ids.extend(self.of_blocks(status, now, (filter.limit, since))?);
+                for walk in waiting(status) {
+                    ids.extend(self.follow(&narrowed(walk), filter.limit)?);
+                }
+            }
         }
         ids.sort_unstable_by(|a, b| b.cmp(a));
+        // A state may be named twice.
+        ids.dedup();
         ids.truncate(filter.limit as usize);
         Ok(ids)
     }
@@ -333,15 +340,15 @@ mod tests {
             ),
         ] {
             let filter = Filter {
-                status,
+                statuses: Vec::new(),
                 name: name.map(str::to_owned),
                 pool: pool.map(str::to_owned),
                 since: None,
                 limit: 1,
             };
-            let found = walk(&filter, NOW).expect("it is one walk");
+            let found = walk(&filter, status, NOW).expect("it is one walk");
             assert_plan(&found.sql(), part);
-            let since = walk(&filter, NOW).expect("it is one walk");
+            let since = walk(&filter, status, NOW).expect("it is one walk");
             let since = since.stored_since((RunId(1), NOW)).sql();
             // It begins at an id, where the index has its runs in their order.
             let begins = part.rsplit_once(')').map_or(part, |(begin, _)| begin);

@@ -69,6 +69,7 @@ impl Store {
             return Ok(None);
         }
         if !there {
+            check_parent(folder)?;
             make_folders(folder)?;
             match files::create_private(path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -223,6 +224,20 @@ pub fn set_up() {
         // go on as it was.
         let code = unsafe { ffi::sqlite3_config(option, value) };
         debug_assert_eq!(code, ffi::SQLITE_OK);
+    }
+}
+
+/// Only the folder of the default database is made: the name of another may be mistyped.
+fn check_parent(folder: &Folder) -> Result<(), StoreError> {
+    let path = folder.database();
+    match path.parent() {
+        Some(parent) if !parent.exists() && Folder::standard().as_deref() != Some(path) => {
+            Err(StoreError::NoFolder {
+                path: path.to_owned(),
+                folder: parent.to_owned(),
+            })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use rusqlite::Connection;
 
-use crate::support::{Home, Need, proof, skip};
+use crate::support::{Call, Home, Need, proof, skip};
 
 /// Every verb that needs the database, and the code with which it refuses.
 const VERBS: [(&[&str], i32); 22] = [
@@ -311,15 +311,22 @@ fn a_folder_of_another_user_is_refused() {
     assert_each_refused(&home, why, &[], &DAEMON_VERBS);
 }
 
+/// A call where the database is meant that nobody has named: that of `home`.
+fn by_default(home: &Home, line: &str) -> Call {
+    let call = home.sh(format!("unset RETRIER_DB; {line}"));
+    call.env("XDG_STATE_HOME", home.path("place"))
+}
+
 /// What is made for a database is private, whatever is above it: with a umask of 002 that is open to a group.
 #[test]
 fn a_folder_that_is_still_to_be_made_is_private() {
-    let home = Home::at("place/deep/retrier.db");
+    let home = Home::at("place/retrier/retrier.db");
     let place = home.path("place");
-    fs::create_dir(&place).expect("there is room");
+    fs::remove_dir(place.join("retrier")).expect("it is empty");
     fs::set_permissions(&place, fs::Permissions::from_mode(0o775)).expect("it is ours");
-    home.run(["--no-daemon-start", "--", "true"]);
-    let made = fs::metadata(place.join("deep")).expect("it was made");
+    let run = by_default(&home, "retrier run --no-daemon-start -- true");
+    run.output().ok();
+    let made = fs::metadata(place.join("retrier")).expect("it was made");
     assert_eq!(made.permissions().mode() & 0o777, 0o700);
     home.retrier(["list"]).output().ok();
 }
@@ -333,10 +340,9 @@ fn a_network_filesystem_is_refused_where_a_database_is_and_where_none_is() {
         assert_refused(&home, &why, &envs);
         assert_each_refused(&home, &why, &envs, &DAEMON_VERBS);
     }
-    let home = Home::at("place/deep/retrier.db");
-    fs::create_dir(home.path("place")).expect("there is room");
-    let refused = home.retrier(["run", "--", "true"]);
-    let refused = refused
+    let home = Home::at("place/retrier/retrier.db");
+    fs::remove_dir(home.path("place/retrier")).expect("it is empty");
+    let refused = by_default(&home, "retrier run -- true")
         .env("RETRIER_FAKE_FILESYSTEM", "6969")
         .output()
         .exits(1);

@@ -87,6 +87,10 @@ fn list_since_a_time_leaves_out_what_was_stored_before() {
     assert_eq!(list("--since 3h --state scheduled"), [new, old]);
     assert_eq!(list("--since 1h --state canceled"), [canceled]);
     assert_eq!(list("--since 1970-01-01T00:00:00Z"), [canceled, new, old]);
+    assert_eq!(list("--since 1970-01-01"), [canceled, new, old]);
+    assert_eq!(list("--state canceled,scheduled"), [canceled, new, old]);
+    assert_eq!(list("--state scheduled,scheduled --limit 1"), [new]);
+    assert_eq!(list("--state queued,canceled,failed"), [canceled]);
     assert_eq!(list("--since 2999-01-01T00:00:00Z"), [0; 0]);
     for wrong in ["yesterday", "-1h", ""] {
         let refused = home.retrier(["list", "--since", wrong]).output().exits(2);

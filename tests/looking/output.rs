@@ -43,6 +43,59 @@ fn logs_are_the_bytes_of_the_last_or_the_named_attempt() {
 }
 
 #[test]
+fn the_last_lines_of_each_stream_can_be_asked_for() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    // A line that is longer than what is read at a time, and a last one without its end.
+    let line = "seq 1 50000; head -c 200000 /dev/zero | tr '\\0' x; echo; printf 'a\\n\\nend'; \
+                echo e1 >&2; echo e2 >&2";
+    let id = home.run(["--shell", line]).to_string();
+    assert_eq!(home.wait(id.parse().unwrap()), 0);
+    let whole = home.retrier(["logs", "--stdout", &id]).output().ok().stdout;
+    let last = |lines: usize| {
+        let mut ends = (0..whole.len()).rev().filter(|at| whole[*at] == b'\n');
+        ends.nth(lines - 1).map_or(0, |at| at + 1)
+    };
+    for lines in [1, 2, 3, 4, 5, 6, 1000, 50_003, 50_004, 60_000] {
+        let tail = home
+            .retrier(["logs", "-n", &lines.to_string(), &id])
+            .output()
+            .ok();
+        assert!(tail.stdout == whole[last(lines)..], "{lines}");
+        let errors = if lines == 1 { "e2\n" } else { "e1\ne2\n" };
+        assert_eq!(tail.error_text(), errors, "{lines}");
+    }
+    let none = home.retrier(["logs", "--tail", "0", &id]).output().ok();
+    assert_eq!(
+        (none.text(), none.error_text()),
+        (String::new(), String::new())
+    );
+    // What follows is not counted.
+    let line = "seq 1 9; touch begun; while [ ! -e go ]; do sleep 0.01; done; echo more; exit 1";
+    let run = home.sh(format!(
+        "retrier run --max-failures 1 --constant 0 --shell '{line}'"
+    ));
+    let id = run
+        .cwd(home.path("home"))
+        .output()
+        .ok()
+        .text()
+        .trim()
+        .to_owned();
+    wait_until("it has begun", LONG, || {
+        home.path("home").join("begun").exists()
+    });
+    let follower = home.retrier(["logs", "-f", "--tail", "2", &id]).spawn();
+    wait_until("it follows", LONG, || follower.stdout_so_far() == b"8\n9\n");
+    fs::write(home.path("home").join("go"), "").unwrap();
+    let all = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
+    assert_eq!(
+        follower.wait().ok().text(),
+        format!("8\n9\nmore\n{all}more")
+    );
+}
+
+#[test]
 fn logs_of_a_run_that_has_not_started_or_wrote_nothing_are_empty() {
     let home = Home::new();
     let _daemon = home.daemon();

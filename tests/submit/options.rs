@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{assert_nothing_stored, submit};
-use crate::support::Home;
+use crate::support::{FakeClock, Home};
 
 /// When the command of this run wrote down that it ran.
 fn ran_at(home: &Home, id: i64) -> Timestamp {
@@ -67,6 +67,60 @@ fn a_time_with_any_offset_is_kept_and_a_past_one_is_due_at_once() {
 }
 
 #[test]
+fn a_time_without_an_offset_is_one_on_the_local_clock() {
+    let home = Home::new();
+    let clock = FakeClock::new(&home);
+    let due_at = |zone: &str, at: &str| {
+        let run = home.retrier(["run", "--no-daemon-start", "--at", at, "--", "true"]);
+        let stored = run.env("TZ", zone).output().ok();
+        let id = stored.text().trim().parse().expect("an id");
+        time(&home.status(id), "due_at")
+    };
+    let shown = |zone: &str, form: &str| {
+        let date = home
+            .sh("date -d @$AT +\"$FORM\"")
+            .env("TZ", zone)
+            .env("FORM", form);
+        move |at: Timestamp| {
+            let at = at.as_second().to_string();
+            date.env("AT", at)
+                .output()
+                .ok()
+                .text()
+                .trim_end()
+                .to_owned()
+        }
+    };
+    for zone in ["UTC-9", "UTC+3:30"] {
+        let exact = due_at(zone, "2999-01-31 08:05");
+        assert_eq!(
+            shown(zone, "%Y-%m-%d %H:%M:%S")(exact),
+            "2999-01-31 08:05:00"
+        );
+        let begin = due_at(zone, "2999-01-31");
+        assert_eq!(exact.duration_since(begin).as_mins(), 8 * 60 + 5);
+        // The next such time, which is today or tomorrow.
+        for text in ["08:05", "23:59:30", "00:00"] {
+            let before = Timestamp::now();
+            let due = due_at(zone, text);
+            assert!(
+                due > before && due.duration_since(before).as_hours() < 24,
+                "{text}"
+            );
+            assert!(shown(zone, "%H:%M:%S")(due).starts_with(text), "{text}");
+        }
+    }
+    clock.advance(Duration::from_secs(24 * 3600));
+    let due = due_at("UTC", "08:05");
+    assert!(due.duration_since(Timestamp::now()).as_hours() >= 24 - 1);
+    let listed = home
+        .retrier(["list", "--since", "2999-01-01"])
+        .output()
+        .ok();
+    assert_eq!(listed.text(), "");
+}
+
+#[test]
 fn a_name_is_shown_and_need_not_be_unique() {
     let home = Home::new();
     for name in ["nightly dump", "nightly dump", "-", "ü"] {
@@ -98,7 +152,8 @@ fn wrong_usage_exits_2_and_stores_nothing() {
         "--delay 1M -- true",
         "--delay soon -- true",
         "--at tomorrow -- true",
-        "--at 2030-01-01T00:00:00 -- true",
+        "--at 24:01 -- true",
+        "--at 2030-02-30 -- true",
         "--timeout -1s -- true",
         "--grace inf -- true",
         "--env NAME -- true",

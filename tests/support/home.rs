@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -49,8 +50,16 @@ impl Home {
             .tempdir()
             .expect("a temp folder can be made");
         fs::create_dir(folder.path().join("home")).expect("the temp folder can be written");
+        let db = folder.path().join(db);
+        // The folder of the default database is made by whoever stores the first run.
+        if !db.starts_with(folder.path().join("home")) {
+            let mut place = fs::DirBuilder::new();
+            let place = place.recursive(true).mode(0o700);
+            let parent = db.parent().expect("a file is in a folder");
+            place.create(parent).expect("there is room");
+        }
         Home {
-            db: folder.path().join(db),
+            db,
             folder,
             clock: OnceLock::new(),
             disks: Mutex::default(),

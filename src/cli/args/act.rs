@@ -9,7 +9,7 @@ use crate::model::{RunId, Status};
 use crate::text::duration;
 
 use super::named::RunsArgs;
-use super::values::{pool, run_id, status};
+use super::values::{age, pool, run_id, status};
 
 /// Wait until runs have ended
 ///
@@ -160,9 +160,9 @@ pub struct RetryArgs {
 #[derive(Debug, Args)]
 #[command(
     override_usage = "retrier cleanup ID...\n       \
-                      retrier cleanup --older-than D [--state STATE]",
+                      retrier cleanup --older-than D [--state STATE] [--dry-run]",
     after_help = "Examples:\n  retrier cleanup 17\n  \
-        retrier cleanup --older-than 12h --state succeeded\n\n\
+        retrier cleanup --older-than 7d --state succeeded --dry-run\n\n\
         Exit codes: 3 no such run, 4 a run, its last attempt or its hook has not ended.",
     group = ArgGroup::new("which").required(true).args(["ids", "older_than"])
 )]
@@ -171,12 +171,16 @@ pub struct CleanupArgs {
     #[arg(value_name = "ID", value_parser = run_id)]
     pub ids: Vec<RunId>,
 
-    /// All runs that ended longer than D ago
-    #[arg(long, value_name = "D", value_parser = duration)]
+    /// All runs that ended longer than D ago (7d, 12h; 0 is all that have ended)
+    #[arg(long, value_name = "D", value_parser = age)]
     pub older_than: Option<Duration>,
 
     /// With --older-than: those in this state alone
     #[arg(long, value_name = "STATE", value_parser = status(&Status::FINISHED), requires = "older_than",
           conflicts_with = "ids")]
     pub state: Option<Status>,
+
+    /// With --older-than: print the ids of these runs, and leave them alone
+    #[arg(long, requires = "older_than", conflicts_with = "ids")]
+    pub dry_run: bool,
 }

@@ -46,9 +46,9 @@ pub struct StatusArgs {
     retrier list --json --limit 1000 | jq -r 'select(.failures > 2) | .id'\n\n\
     In a pipe the fields are separated by tabs: id, state, attempts, due, name, command.")]
 pub struct ListArgs {
-    /// Those in this state alone
-    #[arg(long, value_name = "STATE", value_parser = status(&Status::ALL))]
-    pub state: Option<Status>,
+    /// Those in these states alone, with commas between them
+    #[arg(long, value_name = "STATE", value_parser = status(&Status::ALL), value_delimiter = ',')]
+    pub state: Vec<Status>,
 
     /// Those of this name alone
     #[arg(long, value_name = "TEXT")]
@@ -58,7 +58,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "POOL", value_parser = pool)]
     pub pool: Option<String>,
 
-    /// Those alone that were stored in the last D (2h), or since a time (2026-01-31T08:00:00Z)
+    /// Those alone that were stored in the last D (2h), or since a time (08:00, 2026-01-31 08:00)
     #[arg(long, value_name = "D|TIME", value_parser = since)]
     pub since: Option<SinceArg>,
 
@@ -111,7 +111,7 @@ pub struct EventsArgs {
 #[derive(Debug, Args)]
 #[command(
     override_usage = "retrier logs [OPTIONS] ID\n       retrier logs [OPTIONS] --key TEXT",
-    after_help = "Examples:\n  retrier logs 17 --stderr | tail\n  \
+    after_help = "Examples:\n  retrier logs --tail 20 --stderr 17\n  \
     retrier logs -f 17\n\nExit codes: 3 no such run.",
     group = ArgGroup::new("shown").required(true).args(["id", "key"])
 )]
@@ -134,8 +134,14 @@ pub struct LogsArgs {
     pub stderr: bool,
 
     /// Go on over retries until the run has ended
+    ///
+    /// At a terminal stderr gets a line for each attempt after which it goes on, and how it ended.
     #[arg(short, long)]
     pub follow: bool,
+
+    /// The last N lines of each stream alone; with -f those of the attempt that runs, and all that follows
+    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
+    pub tail: Option<u32>,
 }
 
 /// Print the completion script of a shell
@@ -167,7 +173,8 @@ pub enum Shell {
 
 /// Write the manual pages into a folder
 ///
-/// The folder is made when it is not there. `man` finds what is in ~/.local/share/man/man1.
+/// The folder is made when it is not there. `man` finds what is in ~/.local/share/man/man1; the page of
+/// section 7, about the JSON, goes to man7 beside a folder of this name.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  retrier man ~/.local/share/man/man1\n  \
     retrier man pages && man ./pages/retrier-run.1")]

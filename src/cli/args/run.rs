@@ -8,9 +8,8 @@ use clap::{
     ArgGroup, Args, ValueEnum, ValueHint, builder::OsStringValueParser, builder::TypedValueParser,
 };
 
-use crate::model::Timestamp;
 use crate::model::pool;
-use crate::text::{duration, time};
+use crate::text::{When, duration, when};
 
 use super::policy::PolicyArgs;
 use super::values::{Names, key, lock, name, names, pool, priority, variable};
@@ -121,9 +120,11 @@ pub struct RunArgs {
           help_heading = "Time")]
     pub delay: Option<Duration>,
 
-    /// Start it at a time such as 2026-01-31T23:59:59+01:00
-    #[arg(long, value_name = "RFC3339", value_parser = time, help_heading = "Time")]
-    pub at: Option<Timestamp>,
+    /// Start it at a time such as 23:30, 2026-01-31 23:30 or 2026-01-31T23:30:00+01:00
+    ///
+    /// Without an offset it is a time on the local clock; without a day the next such time.
+    #[arg(long, value_name = "TIME", value_parser = when, help_heading = "Time")]
+    pub at: Option<When>,
 
     /// Store it only if no run with this key is unfinished; else print that run's id
     ///

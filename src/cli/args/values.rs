@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::spec::LOCK_MAX;
 use crate::model::time::as_millis_list;
 use crate::model::{Key, OutputLimit, RunId, Status, Timestamp, pool};
-use crate::text::{self, duration, size};
+use crate::text::{self, When, duration, size};
 
 /// The waits of a list, one for each retry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -192,13 +192,23 @@ pub fn pool(text: &str) -> Result<String, String> {
     ))
 }
 
+/// An age in a unit of its own: who asks for the age of what is to be forgotten means days more often than
+/// seconds.
+pub fn age(text: &str) -> Result<Duration, String> {
+    let age = duration(text)?;
+    if !age.is_zero() && text.trim().parse::<f64>().is_ok() {
+        return Err(format!("it needs a unit: {text}d is days, {text}s seconds"));
+    }
+    Ok(age)
+}
+
 /// Since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SinceArg {
     /// So long ago.
     Ago(Duration),
-    /// This time.
-    At(Timestamp),
+    /// This time, or the last such one.
+    At(When),
 }
 
 impl SinceArg {
@@ -206,18 +216,18 @@ impl SinceArg {
     pub fn at(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Ago(ago) => now.minus(ago),
-            Self::At(at) => at,
+            Self::At(when) => when.last(now),
         }
     }
 }
 
-/// A duration, or a time as RFC 3339 has it.
+/// A duration, or a time.
 pub fn since(text: &str) -> Result<SinceArg, String> {
     let ago = duration(text).map(SinceArg::Ago);
-    ago.or_else(|_| text::time(text).map(SinceArg::At))
+    ago.or_else(|_| text::when(text).map(SinceArg::At))
         .map_err(|_| {
-            "it must be a duration such as 90s or 2h, or a time such as \
-             2026-01-31T23:59:59+01:00"
+            "it must be a duration such as 90s or 2h, or a time such as 08:00, 2026-01-31 08:00 \
+             or 2026-01-31T08:00:00+01:00"
                 .to_owned()
         })
 }

@@ -76,32 +76,18 @@ impl Stored {
 
 fn ids(read: Reader<'_>, verb: &str, typed: &str) -> Result<Vec<RunId>, StoreError> {
     let now = clock::now();
-    let of = |status| {
-        let limit = if typed.is_empty() {
+    let filter = Filter {
+        statuses: states(verb).to_vec(),
+        name: None,
+        pool: None,
+        since: None,
+        limit: if typed.is_empty() {
             OFFERED_MAX as u32
         } else {
             SEARCHED_MAX
-        };
-        let filter = Filter {
-            status,
-            name: None,
-            pool: None,
-            since: None,
-            limit,
-        };
-        read.ids(&filter, now)
+        },
     };
-    let mut ids = match states(verb) {
-        [] => of(None)?,
-        states => {
-            let mut ids = Vec::new();
-            for status in states {
-                ids.extend(of(Some(*status))?);
-            }
-            ids.sort_unstable_by(|a, b| b.cmp(a));
-            ids
-        }
-    };
+    let mut ids = read.ids(&filter, now)?;
     ids.retain(|id| id.to_string().starts_with(typed));
     ids.truncate(OFFERED_MAX);
     Ok(ids)

@@ -1,14 +1,10 @@
 //! The small pieces: commands, outcomes, durations, times.
 
 use std::fmt::Write;
-use std::sync::OnceLock;
 use std::time::Duration;
-use std::{env, fs};
-
-use jiff::tz::TimeZone;
 
 use crate::model::{Outcome, Timestamp};
-use crate::text::escape_text;
+use crate::text::{escape_text, zone};
 
 /// A command as it can be pasted into a shell, on one line; words that cannot be shown as they are
 /// stand as `$'…'`.
@@ -152,20 +148,6 @@ fn local(at: Timestamp, format: &str) -> String {
         }
         Err(_) => at.millis().to_string(),
     }
-}
-
-/// The zone of the local clock. Without TZ it is read from its file: jiff would look for its name, and
-/// through all zones for that.
-fn zone() -> &'static TimeZone {
-    static ZONE: OnceLock<TimeZone> = OnceLock::new();
-    ZONE.get_or_init(|| {
-        let file = match env::var_os("TZ") {
-            Some(_) => None,
-            None => fs::read("/etc/localtime").ok(),
-        };
-        let read = file.and_then(|bytes| TimeZone::tzif("local", &bytes).ok());
-        read.unwrap_or_else(TimeZone::system)
-    })
 }
 
 #[cfg(test)]

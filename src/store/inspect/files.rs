@@ -126,10 +126,13 @@ pub(super) fn unknown(
     Ok(found)
 }
 
+/// A run of which nobody was told can have started, and a power cut takes it: the next one with its number
+/// writes these files anew.
 fn is_known(read: Reader<'_>, file: &Written) -> Result<bool, StoreError> {
     let known = read.rows(
         "SELECT EXISTS (SELECT 1 FROM attempt WHERE run_id = ?1 AND number = ?2) \
-         OR EXISTS (SELECT 1 FROM trash WHERE name = ?3)",
+         OR EXISTS (SELECT 1 FROM trash WHERE name = ?3) \
+         OR ?1 > (SELECT seq FROM sqlite_sequence WHERE name = 'run') IS TRUE",
         (file.run, file.attempt, &file.name),
         |row| row.get::<_, bool>(0),
     )?;

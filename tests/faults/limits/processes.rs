@@ -29,7 +29,6 @@ impl Other {
             program.display()
         );
         home.sh(copy).output().ok();
-        fs::create_dir(home.path("own")).expect("the temp folder can be written");
         chown(home.path("own"), Some(uid), Some(uid)).expect("this is root");
         Other { home, uid, program }
     }

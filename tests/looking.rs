@@ -102,6 +102,26 @@ fn status_tells_people_what_was_asked_what_happened_and_what_comes_next() {
     );
 }
 
+#[test]
+fn status_tells_how_the_hook_fares_as_long_as_that_is_stored() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let hooked = |line: &str| {
+        let id = home.run(["--max-failures", "0", "--on-complete", line, "--", "true"]);
+        home.wait(id);
+        let hook = home.status(id)["hook_id"].as_i64().expect("a hook");
+        home.wait(hook);
+        (hook, id.to_string())
+    };
+    let page = |id: &str| home.retrier(["status", id]).output().ok().text();
+    let (hook, id) = hooked("exit 0");
+    assert!(page(&id).contains(&format!("\nhook      run {hook}, succeeded\n")));
+    home.retrier(["cleanup", &hook.to_string()]).output().ok();
+    assert!(page(&id).contains(&format!("\nhook      run {hook}\n")));
+    let (hook, id) = hooked("echo '{\"retry\":false}' > $RETRIER_DECISION; exit 3");
+    assert!(page(&id).contains(&format!("\nhook      run {hook}, failed (stopped)\n")));
+}
+
 /// The fields that scripts may rely on.
 const FIELDS: &str = "version id state command cwd name created_at due_at finished_at failures policy attempts \
     parent_id hook_id result";

@@ -2,6 +2,7 @@
 
 mod cron;
 mod recipes;
+mod translation;
 mod units;
 
 use std::fs;
@@ -19,6 +20,7 @@ const LONG: Duration = Duration::from_secs(60);
 const EXECUTED: &[&str] = &[
     "cron-key",
     "cron-mail",
+    "cron-care",
     "backup",
     "healthchecks",
     "desktop",

@@ -199,7 +199,8 @@ fn installed_twice_it_is_written_anew_and_restarted_if_it_has_changed() {
 fn without_a_service_manager_the_unit_is_written_and_what_to_type_is_told() {
     let manager = Manager::new();
     manager.put("fails", "Failed to connect to bus: No medium found\n");
-    let told = manager.retrier("daemon install").output().ok().error_text();
+    let install = manager.retrier("daemon install").output();
+    let told = install.exits(1).error_text();
     let (name, path) = manager.unit();
     let line = format!("systemctl --user daemon-reload && systemctl --user enable --now {name}");
     assert!(
@@ -346,7 +347,7 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
     let call = manager.home.sh(line);
     call.env("PATH", format!("{}:/usr/bin:/bin", manager.at.display()))
         .output()
-        .ok();
+        .exits(1);
     let (_, path) = manager.unit();
     let verify = || {
         let line = format!("exec systemd-analyze verify --user '{}'", path.display());

@@ -11,8 +11,8 @@ use crate::store::Store;
 
 use super::args::{ExplainArgs, PolicyArgs};
 use super::client::Client;
-use super::render::Case;
-use super::status::look;
+use super::render::{Case, Style};
+use super::status::{Around, look};
 use super::{many, out, pool, render};
 
 /// Of the waits that never end so many are shown when all are asked for.
@@ -78,21 +78,34 @@ fn policy(policy: &Policy, args: &ExplainArgs) -> anyhow::Result<u8> {
 fn run(client: &Client, store: &Store, id: RunId, json: bool) -> anyhow::Result<u8> {
     let (record, attempts, cause) = look(store, id)?;
     let now = clock::now();
-    let blocked = store.read().blocked(id, now)?;
+    let service = client.service();
+    let around = Around::of(store, &record, (now, &service))?;
     let why = render::why(&Case {
-        blocked: blocked.as_ref(),
+        blocked: around.blocked.as_ref(),
+        hook: around.hook.as_ref(),
+        is_left: around.is_left,
         record: &record,
         last: attempts.last(),
         cause: cause.as_ref(),
         now,
-        service: &client.service(),
+        service: &service,
     });
     if json {
         let outcome = attempts.iter().rev().find_map(|one| one.outcome.as_ref());
         let decided = cause.and_then(|cause| cause.why);
         return out::line(
-            &json::why(&record, outcome, decided, (&why, now), blocked.as_ref()).to_string(),
+            &json::why(
+                &record,
+                outcome,
+                decided,
+                (&why, now),
+                around.blocked.as_ref(),
+            )
+            .to_string(),
         );
     }
-    out::line(&why)
+    match Style::of_stdout().columns {
+        Some(columns) => out::line(&render::wrapped(&why, columns).join("\n")),
+        None => out::line(&why),
+    }
 }

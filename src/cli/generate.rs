@@ -128,9 +128,16 @@ fn collect(
     let text = command.get_after_help().filter(|_| !is_program);
     let text = text.map(ToString::to_string).unwrap_or_default();
     sections(&name, is_program, &text).to_writer(&mut page)?;
-    let others = above.into_iter().map(str::to_owned);
-    let below = verbs().map(|verb| format!("{name}-{}", verb.get_name()));
-    see_also(others.chain(below)).to_writer(&mut page)?;
+    let others = above.into_iter().map(|above| (above.to_owned(), "1"));
+    let below = verbs().map(|verb| (format!("{name}-{}", verb.get_name()), "1"));
+    let beside = related(&name)
+        .iter()
+        .map(|verb| (format!("retrier-{verb}"), "1"));
+    let prints_json = command
+        .get_arguments()
+        .any(|option| option.get_id() == "json");
+    let json = (is_program || prints_json).then(|| ("retrier-json".to_owned(), "7"));
+    see_also(others.chain(below).chain(beside).chain(json)).to_writer(&mut page)?;
     pages.push((format!("{name}.1"), without_double_breaks(&page)));
     for verb in verbs() {
         collect(verb, Some(&name), pages)?;
@@ -248,15 +255,36 @@ fn entry(roff: &mut Roff, name: &str, what: &str) {
     roff.text([roman(what)]);
 }
 
-fn see_also(names: impl Iterator<Item = String>) -> Roff {
+/// The verbs that somebody who reads about this one is likely to need.
+fn related(name: &str) -> &'static [&'static str] {
+    match name.strip_prefix("retrier-").unwrap_or_default() {
+        "run" => &["wait", "explain", "pool", "cancel"],
+        "wait" => &["run", "logs", "status"],
+        "status" => &["list", "logs", "events", "explain"],
+        "list" => &["status", "stats"],
+        "logs" => &["status", "events", "wait"],
+        "events" => &["explain", "status"],
+        "explain" => &["run", "events", "status"],
+        "stats" => &["list", "pool"],
+        "retry" | "cancel" => &["list", "status", "events"],
+        "cleanup" => &["list", "backup", "daemon"],
+        "backup" => &["cleanup", "doctor"],
+        "pool" => &["run", "stats"],
+        "daemon" => &["doctor", "pool"],
+        "doctor" => &["daemon", "backup", "events"],
+        _ => &[],
+    }
+}
+
+fn see_also(names: impl Iterator<Item = (String, &'static str)>) -> Roff {
     let mut roff = Roff::new();
     let mut inlines = Vec::new();
-    for name in names {
+    for (name, section) in names {
         if !inlines.is_empty() {
             inlines.push(roman(", "));
         }
         inlines.push(bold(name));
-        inlines.push(roman("(1)"));
+        inlines.push(roman(format!("({section})")));
     }
     if !inlines.is_empty() {
         roff.control("SH", ["SEE ALSO"]).text(inlines);

@@ -8,7 +8,7 @@ use crate::model::{RunRecord, Timestamp};
 use crate::store::{Filter, Store};
 
 use super::args::ListArgs;
-use super::client::Client;
+use super::client::{Client, Service};
 use super::failure::code;
 use super::render::Style;
 use super::watch::watch;
@@ -51,6 +51,12 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
     if found.records.is_empty() {
         out::note_to_terminal(&nothing(client, Some(args)));
         return Ok(code::DONE);
+    }
+    let mut records = found.records.iter();
+    if records.any(|record| !record.run.state.is_final())
+        && matches!(client.service(), Service::None)
+    {
+        out::note_to_terminal("no daemon runs, `retrier daemon --detach` starts one");
     }
     let text = if io::stdout().is_terminal() {
         render::table(&found.records, now, Style::of_stdout(), args.wide)

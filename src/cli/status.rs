@@ -1,11 +1,15 @@
 //! `retrier status`: runs as pages, or as JSON.
 
 use std::fmt::Write;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use crate::clock;
 use crate::json;
-use crate::model::{AttemptRecord, EventRecord, RunId, RunRecord, State, Timestamp};
+use crate::model::{AttemptRecord, Blocked, EventRecord, RunId, RunRecord, State, Timestamp};
 use crate::store::{Store, StoreError};
+use crate::sys::identity::{Liveness, ProcessIdentity, World};
+use crate::sys::poll::wait_readable;
 
 use super::args::StatusArgs;
 use super::client::{Client, Service};
@@ -117,9 +121,11 @@ pub(super) fn paged(
     excerpts: &[Excerpt],
     style: Style,
 ) -> anyhow::Result<String> {
-    let blocked = store.read().blocked(record.id, now)?;
+    let around = Around::of(store, record, (now, service))?;
     let case = Case {
-        blocked: blocked.as_ref(),
+        blocked: around.blocked.as_ref(),
+        hook: around.hook.as_ref(),
+        is_left: around.is_left,
         record,
         last: attempts.last(),
         cause: cause.as_ref(),
@@ -137,6 +143,59 @@ pub(super) fn look(store: &Store, id: RunId) -> anyhow::Result<Looked> {
         store.sync()?;
     }
     Ok(looked)
+}
+
+/// What there is around a run, beside the daemon.
+pub(super) struct Around {
+    /// What keeps it from being started, if it is due.
+    pub blocked: Option<Blocked>,
+    /// Its hook, as long as that is stored.
+    pub hook: Option<RunRecord>,
+    /// Whether nobody looks after its attempt: its shim is gone, and there is no daemon.
+    pub is_left: bool,
+}
+
+impl Around {
+    /// What there is around the run of `record` at this time, and with this daemon.
+    pub fn of(
+        store: &Store,
+        record: &RunRecord,
+        (now, service): (Timestamp, &Service),
+    ) -> anyhow::Result<Self> {
+        let id = record.id;
+        let (blocked, hook, open) = store.at_once(|read| {
+            let hook = match record.hook.map(|hook| read.record(hook)).transpose() {
+                // It may have been forgotten before its run.
+                Err(StoreError::NoRun { .. }) => None,
+                other => other?,
+            };
+            let open = match record.run.state.open_attempt() {
+                Some(_) => read.open_attempt(id)?,
+                None => None,
+            };
+            Ok((read.blocked(id, now)?, hook, open))
+        })?;
+        let is_left =
+            matches!(service, Service::None) && open.is_some_and(|open| is_gone(&open.shim));
+        Ok(Self {
+            blocked,
+            hook,
+            is_left,
+        })
+    }
+}
+
+/// Has this process ended, as far as can be seen here? One that nobody has reaped has.
+fn is_gone(process: &ProcessIdentity) -> bool {
+    let found = World::current().map(|world| world.look_up(process));
+    match found {
+        Ok(Liveness::Dead | Liveness::OtherBoot) => true,
+        Ok(Liveness::Alive(pidfd)) => {
+            let ended = wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO));
+            ended.is_ok_and(|ended| ended[0])
+        }
+        Ok(Liveness::Foreign | Liveness::Unknown) | Err(_) => false,
+    }
 }
 
 /// As [`look`], for nobody to be told of yet.

@@ -36,6 +36,34 @@ fn busy(home: &Home) -> (Daemon, i64) {
     (daemon, id)
 }
 
+/// Without a daemon nobody has seen how it ended: what is stored says that it runs.
+#[test]
+fn an_attempt_that_nobody_looks_after_is_not_told_to_be_running() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let id = home.run(["--max-failures", "1", "--", "sleep", "600"]);
+    await_line(&home, id, "running: attempt 1 of 2 since");
+    daemon.kill9();
+    let hint = "; no daemon runs, `retrier daemon --detach` starts one";
+    let said = line(&home, id);
+    assert!(said.starts_with("running: attempt 1 of 2 since") && said.ends_with(hint));
+    home.end_processes();
+    let left = "running: nobody looks after attempt 1 of 2 any more, a daemon settles it";
+    assert_eq!(line(&home, id), format!("{left}{hint}"));
+    let page = home
+        .retrier(["status", &id.to_string()])
+        .output()
+        .ok()
+        .text();
+    let row = page.lines().find(|row| row.starts_with("  1  "));
+    assert!(
+        row.is_some_and(|row| row.ends_with("  not settled")),
+        "{page}"
+    );
+    let _daemon = home.daemon();
+    await_line(&home, id, "running: attempt 2 of 2 since");
+}
+
 #[test]
 fn what_waits_without_a_daemon_says_so_and_how_to_start_one() {
     let home = Home::new();

@@ -50,6 +50,23 @@ fn no_control_character_of_a_command_reaches_a_terminal() {
 }
 
 #[test]
+fn a_list_of_what_nobody_runs_says_so() {
+    if skip(Need::Script) {
+        return;
+    }
+    let home = Home::new();
+    home.run(["--no-daemon-start", "--", "true"]);
+    let list = || {
+        let line = "script -qec 'retrier list' /dev/null";
+        home.sh(line).output().ok().text()
+    };
+    let note = "retrier: no daemon runs, `retrier daemon --detach` starts one";
+    assert!(list().contains(note));
+    home.retrier(["daemon", "--until-idle"]).output().ok();
+    assert!(!list().contains(note));
+}
+
+#[test]
 fn colours_are_for_terminals_that_want_them() {
     if skip(Need::Script) {
         return;

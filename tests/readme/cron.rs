@@ -2,6 +2,7 @@
 //! `/etc/crontab` of its own, so that the machine's cron and mail have no part in it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::{Kitchen, LONG, with, write};
@@ -76,6 +77,52 @@ fn crontab(kitchen: &Kitchen) -> String {
     );
     let broken = with(&mailed, &[("report --daily", "broken --daily")]);
     format!("RETRIER_DB={db}\n{head}\n{keyed}\n{keyed}\n{mailed}\n{broken}\n")
+}
+
+/// The lines around it, with what is to be done at a time done every minute.
+fn care(kitchen: &Kitchen) -> String {
+    let copy = kitchen.home.path("copy.db").display().to_string();
+    let lines = with(
+        &readme_block("recipe: cron-care"),
+        &[
+            ("/home/u/.cargo/bin:/usr/bin:/bin", &kitchen.path()),
+            ("17 *", "* *"),
+            ("30 3", "* *"),
+            ("/home/u/retrier-copy.db", &copy),
+        ],
+    );
+    format!("RETRIER_DB={}\n{lines}", kitchen.home.db().display())
+}
+
+#[test]
+fn cron_goes_on_after_a_reboot_and_mails_what_is_wrong() {
+    if skip(Need::Root) || skip(Need::Namespaces) || skip(Need::Cron) {
+        return;
+    }
+    let kitchen = Kitchen::new(Home::new());
+    let home = &kitchen.home;
+    let id = home.run(["--no-daemon-start", "--", "true"]);
+    let cron = start(&kitchen, &care(&kitchen));
+    // Nobody has called a verb that starts a daemon.
+    wait_until("the daemon of the reboot runs it", LONG, || {
+        home.state(id) == "succeeded"
+    });
+    let copy = home.path("copy.db");
+    wait_until("a copy is made", MINUTE, || copy.exists());
+    wait_until("the lines have ended", LONG, || rests(&cron));
+    assert_eq!(mails(&kitchen), [""; 0]);
+    // Where something is wrong, the next minute's mail says so.
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(home.path("retrier.db.d/logs"), open).expect("it is ours");
+    wait_until("a mail comes", MINUTE, || !mails(&kitchen).is_empty());
+    let mail = mails(&kitchen).remove(0);
+    for part in [
+        "To: you@example.com\n",
+        "retrier doctor\n",
+        "is open to others",
+    ] {
+        assert!(mail.contains(part), "no {part:?} in\n{mail}");
+    }
 }
 
 #[test]

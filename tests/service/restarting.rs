@@ -111,7 +111,7 @@ fn a_service_is_restarted_by_systemd() {
 fn one_that_a_verb_has_started_is_followed_by_the_service_once_that_is_installed() {
     let manager = Manager::new();
     manager.put("fails", "not yet\n");
-    manager.retrier("daemon install").output().ok();
+    manager.retrier("daemon install").output().exits(1);
     let (name, _) = manager.unit();
     let told = manager.retrier("run -- true").output().ok().error_text();
     assert!(told.contains("not yet"), "{told}");

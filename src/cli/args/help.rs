@@ -62,6 +62,34 @@ pub fn grouped(program: Command) -> Command {
         .after_long_help(more())
 }
 
+/// What stands below the options of a verb fits any terminal: the lines of its source are no lines of it, but
+/// those that are set in.
+pub fn flowing(verb: Command) -> Command {
+    let text = verb.get_after_help().map(ToString::to_string);
+    let verb = verb.mut_subcommands(flowing);
+    match text {
+        Some(text) => verb.after_help(joined(&text)),
+        None => verb,
+    }
+}
+
+fn joined(text: &str) -> String {
+    let mut joined = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        joined.push_str(line);
+        let follows = |next: &&str| {
+            !next.is_empty() && !next.starts_with(' ') && !line.is_empty() && !line.starts_with(' ')
+        };
+        match lines.peek() {
+            Some(next) if follows(next) => joined.push(' '),
+            Some(_) => joined.push('\n'),
+            None => {}
+        }
+    }
+    joined
+}
+
 /// What stands below the verbs in the long help.
 fn more() -> String {
     let mut text = String::new();

@@ -126,7 +126,8 @@ pub enum Verb {
 
 /// The command line as it is parsed, completed and described.
 pub fn command() -> Command {
-    help::grouped(Cli::command().mut_subcommands(defaults::shown))
+    let verbs = |verb| help::flowing(defaults::shown(verb));
+    help::grouped(Cli::command().mut_subcommands(verbs))
 }
 
 /// The short help of the verb that `arguments` name.

@@ -26,7 +26,7 @@ use super::values::{Names, key, lock, name, names, pool, priority, variable};
                       retrier run [OPTIONS] --batch FILE [--template 'COMMAND {}']",
     after_help = "Examples:\n  \
         retrier run -- curl -fsS https://example.com/hook\n  \
-        retrier run --wait --max-failures 8 --timeout 10m --shell 'pg_dump shop | gzip > shop.gz'\n  \
+        retrier run --wait --timeout 10m --shell 'pg_dump shop | gzip > shop.gz'\n  \
         retrier run --wait --batch urls.txt --template 'curl -fsSO {}'\n  \
         retrier run --wait --quiet-success --key backup -- ./backup   (in a crontab)\n\n\
         Exit codes: 126 the command is not executable, 127 it was not found (nothing is stored);\n\

@@ -47,25 +47,25 @@ pub fn install(client: &Client, args: &InstallArgs) -> anyhow::Result<u8> {
         out::hint("`cargo install --path . --locked`, then `retrier daemon install` of that one");
     }
     let is_changed = before.is_some_and(|before| before != text);
-    let code = enable(client, &unit, is_changed)?;
+    enable(client, &unit, is_changed)?;
     if let Some(user) = own_user().filter(|user| !is_lingering(&user.name)) {
         out::hint(&format!(
             "`loginctl enable-linger {}` keeps it when you log out, and starts it with the machine",
             user.name
         ));
     }
-    Ok(code)
+    Ok(code::DONE)
 }
 
-/// Has the service manager take the unit up, if there is one.
-fn enable(client: &Client, unit: &Unit, is_changed: bool) -> anyhow::Result<u8> {
+/// Has the service manager take the unit up. Errors: there is none, or it does not.
+fn enable(client: &Client, unit: &Unit, is_changed: bool) -> anyhow::Result<()> {
     let name = &unit.name;
     if let Err(why) = Unit::reload() {
-        out::note(&format!("no service manager of this user answers: {why}"));
-        out::hint(&format!(
+        let message =
+            format!("{name} is installed, but no service manager of this user answers: {why}");
+        bail!(Failure::new(code::FAILED, message).hint(format!(
             "when one does: systemctl --user daemon-reload && systemctl --user enable --now {name}"
-        ));
-        return Ok(code::DONE);
+        )));
     }
     let failed = |why| {
         let message = format!("{name} is installed, but: {why}");
@@ -81,7 +81,7 @@ fn enable(client: &Client, unit: &Unit, is_changed: bool) -> anyhow::Result<u8> 
             "daemon {pid} serves, so {name} was enabled, and not started"
         ));
         out::hint(&format!("{HELD_HINT}; then systemctl --user start {name}"));
-        return Ok(code::DONE);
+        return Ok(());
     }
     unit.ask(&["enable", "--now"]).map_err(failed)?;
     if is_changed {
@@ -92,7 +92,7 @@ fn enable(client: &Client, unit: &Unit, is_changed: bool) -> anyhow::Result<u8> 
         "{name} serves {}",
         client.folder.database().display()
     ));
-    Ok(code::DONE)
+    Ok(())
 }
 
 /// Stops the service of this database and removes its unit, or prints it.

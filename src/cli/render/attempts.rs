@@ -19,6 +19,17 @@ const FIRST: usize = 3;
 /// So much of an outcome is shown, where there is no terminal whose width says how much.
 const OUTCOME_MAX: usize = 200;
 
+/// What is to come of the attempts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing.
+    Final,
+    /// The last one may be running, and others may follow.
+    Ahead,
+    /// Nobody looks after the last one.
+    Left,
+}
+
 /// A row: number, started, took, and how it ended with the wait that followed.
 type Row = [String; 4];
 
@@ -27,7 +38,7 @@ type Row = [String; 4];
 pub fn attempts(
     attempts: &[AttemptRecord],
     (id, now): (RunId, Timestamp),
-    is_final: bool,
+    end: End,
     style: Style,
 ) -> String {
     if attempts.is_empty() {
@@ -40,7 +51,7 @@ pub fn attempts(
     let shown = attempts.iter().enumerate();
     let shown = shown.filter(|(at, _)| !left_out.contains(at));
     let mut rows: Vec<Row> = vec![["#", "started", "took", "outcome"].map(str::to_owned)];
-    rows.extend(shown.map(|(_, attempt)| row(attempt, now, is_final)));
+    rows.extend(shown.map(|(_, attempt)| row(attempt, now, end)));
     let widths = [0, 1, 2].map(|column| {
         let cells = rows.iter().map(|row| width(&row[column]));
         cells.max().unwrap_or(0)
@@ -79,8 +90,8 @@ pub fn attempts(
     table
 }
 
-fn row(attempt: &AttemptRecord, now: Timestamp, is_final: bool) -> Row {
-    let started = if is_final {
+fn row(attempt: &AttemptRecord, now: Timestamp, end: End) -> Row {
+    let started = if end == End::Final {
         clock_time(attempt.started_at)
     } else {
         short_time(attempt.started_at, now)
@@ -90,14 +101,15 @@ fn row(attempt: &AttemptRecord, now: Timestamp, is_final: bool) -> Row {
         attempt.number.to_string(),
         started,
         span(took),
-        ended(attempt),
+        ended(attempt, end),
     ]
 }
 
 /// How it ended, and how long the run waited then.
-fn ended(attempt: &AttemptRecord) -> String {
+fn ended(attempt: &AttemptRecord, end: End) -> String {
     let Some(ended) = &attempt.outcome else {
         return match attempt.pid {
+            _ if end == End::Left => "not settled".to_owned(),
             Some(pid) => format!("runs, pid {pid}"),
             None => "runs".to_owned(),
         };

@@ -21,7 +21,7 @@ use crate::sys::terminal::{columns, is_utf8, takes_colour};
 
 pub use events::events;
 pub use findings::findings;
-pub use fit::cut;
+pub use fit::{cut, wrapped};
 pub use live::{Known, bar_line, failed_attempt, live_line};
 pub use page::page;
 pub use plan::{plan_lines, plan_page};

@@ -9,7 +9,7 @@ use crate::store::Stream;
 use crate::text::escape_text;
 
 use super::Style;
-use super::attempts::attempts as attempt_table;
+use super::attempts::{End, attempts as attempt_table};
 use super::fit::{cut, padded, width, wrapped};
 use super::next::next;
 use super::why::{Case, why};
@@ -44,7 +44,14 @@ pub fn page(
         page.push('\n');
         let _ = writeln!(page, "attempts  {}{of}", attempts.len());
         let is_final = record.run.state.is_final();
-        page += &attempt_table(attempts, (record.id, case.now), is_final, style);
+        let end = if is_final {
+            End::Final
+        } else if case.is_left {
+            End::Left
+        } else {
+            End::Ahead
+        };
+        page += &attempt_table(attempts, (record.id, case.now), end, style);
     }
     for excerpt in excerpts {
         page.push('\n');
@@ -57,11 +64,7 @@ pub fn page(
 /// The run, its state, its name.
 fn headline(case: &Case<'_>, style: Style) -> String {
     let record = case.record;
-    let more = match &record.run.state {
-        State::Failed { reason } => format!(" ({})", reason.word()),
-        State::Canceled { open: Some(_) } => " (being ended)".to_owned(),
-        _ => String::new(),
-    };
+    let more = reason(&record.run.state);
     let status = record.run.state.status(case.now);
     let title = style.bold(&format!("run {}", record.id));
     let mut line = format!("{title}  {}{more}", style.status(status));
@@ -75,6 +78,15 @@ fn headline(case: &Case<'_>, style: Style) -> String {
     }
     line.push('\n');
     line
+}
+
+/// What is to be said of a state beside its word.
+fn reason(state: &State) -> String {
+    match state {
+        State::Failed { reason } => format!(" ({})", reason.word()),
+        State::Canceled { open: Some(_) } => " (being ended)".to_owned(),
+        _ => String::new(),
+    }
 }
 
 fn fields(page: &mut String, case: &Case<'_>, attempts: &[AttemptRecord], style: Style) {
@@ -109,7 +121,11 @@ fn fields(page: &mut String, case: &Case<'_>, attempts: &[AttemptRecord], style:
     field("ended", &ended.unwrap_or_default());
     let related = |id: Option<RunId>| id.map_or(String::new(), |id| format!("run {id}"));
     field("follows", &related(record.parent));
-    field("hook", &related(record.hook));
+    let hook = case.hook.map_or(String::new(), |hook| {
+        let state = hook.run.state.status(now);
+        format!(", {}{}", style.status(state), reason(&hook.run.state))
+    });
+    field("hook", &(related(record.hook) + &hook));
     field(
         "result",
         &result(record, attempts, style).unwrap_or_default(),

@@ -14,7 +14,7 @@ use crate::text::escape_text;
 use crate::sys::{signal, terminal};
 
 use super::Style;
-use super::fit::cut;
+use super::fit::wrapped;
 use super::words::{command, size, span};
 
 /// A pool, and how it stands.
@@ -68,14 +68,21 @@ pub fn pools(rows: &[PoolRow], now: Timestamp, style: Style, is_terminal: bool) 
 pub fn settings(pool: &Pool, stored: &str) -> String {
     let mut all = vec![format!("parallel {}", pool.parallel)];
     all.extend(pool.paused.then(|| "paused".to_owned()));
+    all.extend(limits(pool, stored));
+    all.join(", ")
+}
+
+/// What was set for a pool beside its slots.
+fn limits(pool: &Pool, stored: &str) -> Vec<String> {
+    let mut all = Vec::new();
     all.extend(pool.rate.map(|one| format!("rate {}", rate_and_burst(one))));
     all.extend(pool.breaker.map(|max| format!("breaker {max}")));
     all.extend(pool.max_pending.map(|max| format!("max pending {max}")));
     all.extend(Some(options(stored)).filter(|text| !text.is_empty()));
-    all.join(", ")
+    all
 }
 
-/// Columns that hold numbers stand to the right; those in which nothing stands are left out.
+/// Columns that hold numbers stand to the right. What was set for a pool beside its slots stands below it.
 fn aligned(rows: &[PoolRow], now: Timestamp, style: Style) -> String {
     let header = [
         "NAME",
@@ -84,18 +91,11 @@ fn aligned(rows: &[PoolRow], now: Timestamp, style: Style) -> String {
         "QUEUED",
         "SCHEDULED",
         "STATE",
-        "RATE",
-        "BREAKER",
-        "MAX PENDING",
-        "RETRY OPTIONS",
     ];
-    let cells: Vec<[String; 10]> = rows.iter().map(|row| cells(row, now)).collect();
+    let cells: Vec<[String; 6]> = rows.iter().map(|row| cells(row, now)).collect();
     let width = |column: usize| {
         let widths = cells.iter().map(|row| row[column].chars().count());
-        match widths.max() {
-            None | Some(0) => 0,
-            Some(widest) => widest.max(header[column].len()),
-        }
+        widths.max().unwrap_or(0).max(header[column].len())
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let room = terminal::columns().unwrap_or(80).max(40);
@@ -105,27 +105,32 @@ fn aligned(rows: &[PoolRow], now: Timestamp, style: Style) -> String {
         .enumerate()
     {
         let mut line = String::new();
-        for (column, cell) in row
-            .iter()
-            .enumerate()
-            .filter(|(column, _)| widths[*column] > 0)
-        {
+        for (column, cell) in row.iter().enumerate() {
             let gap = if column > 0 { "  " } else { "" };
             let _ = match column {
-                1..=4 | 7 | 8 => write!(line, "{gap}{cell:>0$}", widths[column]),
+                1..=4 => write!(line, "{gap}{cell:>0$}", widths[column]),
                 _ => write!(line, "{gap}{cell:<0$}", widths[column]),
             };
         }
-        // A name is never cut: it has to be typed.
-        let line = cut(line.trim_end(), room.max(widths[0] + 48), style.unicode);
+        let line = line.trim_end();
         let hold = number.checked_sub(1).and_then(|number| rows[number].hold);
-        text.push_str(&coloured(&line, hold, style));
+        text.push_str(&coloured(line, hold, style));
         text.push('\n');
+        let Some(PoolRow { record, .. }) = number.checked_sub(1).map(|number| &rows[number]) else {
+            continue;
+        };
+        let below = limits(&record.pool, &record.options).join(", ");
+        for part in wrapped(&below, room - 2)
+            .iter()
+            .filter(|part| !part.is_empty())
+        {
+            let _ = writeln!(text, "  {}", style.faint(part));
+        }
     }
     text
 }
 
-fn cells(row: &PoolRow, now: Timestamp) -> [String; 10] {
+fn cells(row: &PoolRow, now: Timestamp) -> [String; 6] {
     let pool = &row.record.pool;
     [
         escape_text(&pool.name),
@@ -134,11 +139,6 @@ fn cells(row: &PoolRow, now: Timestamp) -> [String; 10] {
         row.standing.queued.to_string(),
         row.standing.scheduled.to_string(),
         state(row, now),
-        pool.rate.map(rate_and_burst).unwrap_or_default(),
-        pool.breaker.map_or(String::new(), |max| max.to_string()),
-        pool.max_pending
-            .map_or(String::new(), |max| max.to_string()),
-        options(&row.record.options),
     ]
 }
 

@@ -23,6 +23,10 @@ pub struct Case<'a> {
     pub now: Timestamp,
     /// What keeps it from being started, if it is due.
     pub blocked: Option<&'a Blocked>,
+    /// Its hook, as long as that is stored.
+    pub hook: Option<&'a RunRecord>,
+    /// Whether nobody looks after its attempt: its shim is gone, and there is no daemon.
+    pub is_left: bool,
     /// What there is of a daemon.
     pub service: &'a Service,
 }
@@ -38,6 +42,10 @@ pub fn why(case: &Case<'_>) -> String {
                 .parent
                 .map_or("its parent".to_owned(), |id| format!("run {id}"))
         ),
+        State::Running { attempt } if case.is_left => {
+            let attempt = numbered(case, attempt.0);
+            format!("running: nobody looks after attempt {attempt} any more, a daemon settles it")
+        }
         State::Running { attempt } => running(case, attempt.0),
         State::Succeeded => return succeeded(case),
         State::Failed { reason } => return failed(case, *reason),

@@ -1,6 +1,7 @@
 //! `retrier doctor`: nothing is found where nothing is wrong, and what is wrong is found. Here: the daemon and the
 //! machine; in `stored` what contradicts itself.
 
+mod room;
 mod stored;
 
 use std::fs;

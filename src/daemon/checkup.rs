@@ -1,14 +1,14 @@
 //! Looking at the daemon and its machine with the eyes of a stranger: does it do what there is to do, and
 //! is anything about to keep it from that? Nothing is signaled or started here.
 
+mod room;
+
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::clock;
 use crate::model::{Finding, Timestamp};
 use crate::store::{Census, Folder, OpenSince, is_doubtful};
-use crate::sys::files::room;
 use crate::sys::identity::{Liveness, ProcessStat, World};
 use crate::sys::limits::Limits;
 
@@ -26,12 +26,6 @@ const CLOCK_SLACK: Duration = Duration::from_secs(5);
 
 /// No clock of a machine that knows the time shows an earlier one: 2020-01-01.
 const EARLIEST: Timestamp = Timestamp::from_millis(1_577_836_800_000);
-
-/// Less room, and no attempt is started.
-const ROOM_MIN: u64 = 64 << 10;
-
-/// Less room will soon be none.
-const ROOM_LOW: u64 = 64 << 20;
 
 /// Fewer descriptors are not enough for many attempts at once, and callers.
 const OPEN_FILES_LOW: u64 = 256;
@@ -267,25 +261,7 @@ fn of_machine(folder: &Folder, now: Timestamp) -> Vec<Finding> {
             "name a file on a disk of this machine, with --db or RETRIER_DB",
         ));
     }
-    let database = folder.database();
-    let above = database.ancestors().find(|above| above.exists());
-    let free = room(above.unwrap_or(Path::new("/")));
-    let hint = format!(
-        "make room: retrier cleanup --older-than 1d; what attempts wrote is in {}",
-        folder.logs().display()
-    );
-    match free {
-        Ok(..ROOM_MIN) => found.push(Finding::error(
-            "room",
-            "the disk is full: nothing is stored or started",
-            hint,
-        )),
-        Ok(free @ ROOM_MIN..ROOM_LOW) => {
-            let what = format!("the disk has {} MiB left", free >> 20);
-            found.push(Finding::warning("room", what, hint));
-        }
-        Ok(ROOM_LOW..) | Err(_) => {}
-    }
+    found.extend(room::shortage(folder));
     found
 }
 

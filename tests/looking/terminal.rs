@@ -50,6 +50,42 @@ fn no_control_character_of_a_command_reaches_a_terminal() {
 }
 
 #[test]
+fn who_follows_at_a_terminal_is_told_of_the_attempts_and_the_end() {
+    if skip(Need::Script) {
+        return;
+    }
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let options = [
+        "--max-failures",
+        "1",
+        "--constant",
+        "300ms",
+        "--jitter",
+        "0",
+    ];
+    let line = "sleep 0.3; echo out; exit 7";
+    let id = home.run(options.iter().chain(&["--shell", line]));
+    let follow = format!("retrier logs -f {id}");
+    let at_terminal = home.sh(format!("script -qec '{follow}' /dev/null"));
+    let told = at_terminal.output().ok().text().replace('\r', "");
+    let told: Vec<&str> = told.lines().collect();
+    let [out, first, again, end] = told[..] else {
+        panic!("{told:#?}");
+    };
+    assert_eq!((out, again), ("out", "out"));
+    let attempt = format!("retrier: run {id}: attempt 1 of 2 exited 7, next at ");
+    assert!(first.starts_with(&attempt), "{first}");
+    assert_eq!(
+        end,
+        format!("retrier: run {id} failed after 2 attempts: exit 7")
+    );
+    // A pipe gets what was written, and nothing else.
+    let piped = home.sh(&follow).output().ok();
+    assert_eq!((piped.text().as_str(), piped.stderr.len()), ("out", 0));
+}
+
+#[test]
 fn a_list_of_what_nobody_runs_says_so() {
     if skip(Need::Script) {
         return;

@@ -62,6 +62,24 @@ fn each_line_is_a_run_and_the_ids_come_in_order() {
 }
 
 #[test]
+fn a_line_that_was_meant_for_a_shell_is_told() {
+    let home = Home::new();
+    let lines = "sh -c 'true > a'\necho '|'\necho a > b\necho b && true\n";
+    let told = batch(&home, lines, &[]).ok();
+    let note =
+        "retrier: standard input, line 3: no shell reads it, so > is a word of its command\n";
+    assert!(told.error_text().starts_with(note), "{}", told.error_text());
+    assert_eq!(command(&home, 3), json!(["echo", "a", ">", "b"]));
+    assert_eq!(batch(&home, lines, &["-q"]).ok().stderr, b"");
+    assert_eq!(
+        batch(&home, "a > b\n", &["--template", "echo {}"])
+            .ok()
+            .stderr,
+        b""
+    );
+}
+
+#[test]
 fn two_thousand_lines_are_stored_in_order() {
     let home = Home::new();
     let lines: String = (1..=2000).map(|n| format!("echo {n}\n")).collect();

@@ -2,6 +2,8 @@
 //!
 //! A line is parsed when it is stored, so that no more than the lines and the ids are held.
 
+mod told;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,19 +14,19 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use crate::clock;
-use crate::json;
 use crate::model::{RunId, Spec};
-use crate::store::{Reader, Store, StoreError, Stored, Submission};
+use crate::store::{Reader, Store, StoreError, Submission};
 use crate::text::escape_text;
 
 use super::args::{IfExists, LineParser, PolicyArgs, RunArgs};
 use super::capture::{self, Checks};
 use super::client::Client;
 use super::failure::{Failure, code};
-use super::line::{filled, split, template};
+use super::line::{filled, operator, split, template};
 use super::several;
 use super::wait::Manner;
 use super::{out, pool, run};
+use told::{Told, listing, which};
 
 /// The most that is read of a batch.
 const BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -39,14 +41,6 @@ const RUNS_MAX: usize = 250_000;
 
 /// So many bytes of input are read for the lines of a batch, for the same reason.
 const INPUTS_MAX: usize = 64 * 1024 * 1024;
-
-/// What became of a line.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    /// Its number, from 1.
-    line: usize,
-    stored: Stored,
-}
 
 /// Stores the runs of a batch, says their ids, and waits for them if that is asked for.
 pub fn batch(client: &Client, args: &RunArgs, file: &Path) -> anyhow::Result<u8> {
@@ -68,6 +62,12 @@ pub fn batch(client: &Client, args: &RunArgs, file: &Path) -> anyhow::Result<u8>
     store.sync()?;
     let told = told?;
     let which = which(&told);
+    if let (Some(note), false) = (batch.operators(), args.quiet) {
+        out::note(&note);
+        out::hint(
+            "a line {\"shell\": \"…\"} is read by a shell; a word that is meant stands in quotes",
+        );
+    }
     let skipped = told.iter().filter(|told| !told.stored.is_new).count();
     if skipped > 0 && !args.quiet {
         let lines = if skipped == 1 {
@@ -113,33 +113,6 @@ fn wait(client: &Client, store: Store, args: &RunArgs, told: &[Told]) -> anyhow:
         mail: false,
     };
     several::batch(client, store, &ids, &own, manner)
-}
-
-/// A line for each line.
-fn listing(told: &[Told], as_json: bool) -> String {
-    let mut text = String::new();
-    for Told { stored, .. } in told {
-        if as_json {
-            text += &json::stored(stored.id, stored.is_new).to_string();
-        } else {
-            text += &stored.id.to_string();
-        }
-        text.push('\n');
-    }
-    text
-}
-
-/// The runs that were stored, in words that go before "stored".
-fn which(told: &[Told]) -> String {
-    let mut new = told.iter().filter(|told| told.stored.is_new);
-    // Their ids follow each other, because nobody else has written meanwhile.
-    match (new.next(), new.next_back()) {
-        (None, _) => "nothing new is".to_owned(),
-        (Some(only), None) => format!("run {} is", only.stored.id),
-        (Some(first), Some(last)) => {
-            format!("runs {} to {} are", first.stored.id, last.stored.id)
-        }
-    }
 }
 
 /// What was read.
@@ -211,6 +184,17 @@ impl<'a> Batch<'a> {
         };
         let numbered = lines.enumerate().map(|(n, line)| (n + 1, line));
         numbered.filter(move |(_, line)| is_run(line))
+    }
+
+    /// That a line looks as if it was meant for a shell.
+    fn operators(&self) -> Option<String> {
+        let plain = self.lines().filter(|(_, text)| text.first() != Some(&b'{'));
+        let mut plain = plain.filter(|_| self.template.is_none());
+        let (line, found) = plain.find_map(|(line, text)| Some((line, operator(text)?)))?;
+        let name = &self.name;
+        Some(format!(
+            "{name}, line {line}: no shell reads it, so {found} is a word of its command"
+        ))
     }
 
     /// What the runs of plain lines have in common, but for their commands.

@@ -19,6 +19,23 @@ pub fn split(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(split)
 }
 
+/// What a shell would not take for a word.
+const OPERATORS: &[&str] = &[
+    "|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "&>",
+];
+
+/// A word of this line that a shell would have taken for something else: no shell reads it. One that stands in
+/// quotes, alone or with others, is meant.
+pub fn operator(text: &[u8]) -> Option<&'static str> {
+    let mut bare = text.split(u8::is_ascii_whitespace);
+    let found = bare.find_map(|part| OPERATORS.iter().find(|one| one.as_bytes() == part))?;
+    let words = split(text).ok()?;
+    words
+        .iter()
+        .any(|word| word == found.as_bytes())
+        .then_some(*found)
+}
+
 /// The words of a template.
 pub fn template(text: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
     let words = split(text).map_err(|error| {
@@ -59,6 +76,24 @@ pub fn filled(template: &[Vec<u8>], line: &[u8]) -> Vec<Vec<u8>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_a_shell_would_have_done_is_told_from_what_is_meant() {
+        let found = |text: &str| operator(text.as_bytes());
+        assert_eq!(found("echo a > b"), Some(">"));
+        assert_eq!(found("a && b"), Some("&&"));
+        assert_eq!(found("make 2>&1 | tee log"), Some("2>&1"));
+        for meant in [
+            "echo a '>' b",
+            "sh -c 'a > b; c'",
+            "sh -c \"a | b\"",
+            "grep -c a\\|b",
+            "a>b",
+            "echo 'a",
+        ] {
+            assert_eq!(found(meant), None, "{meant}");
+        }
+    }
 
     proptest! {
         #[test]

@@ -26,6 +26,12 @@ pub fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => called.value(&said),
         ErrorKind::MissingRequiredArgument => called.missing(&said),
         ErrorKind::ArgumentConflict => conflict(&said),
+        ErrorKind::TooManyValues => {
+            let option = said.text(ContextKind::InvalidArg);
+            let value = said.text(ContextKind::InvalidValue);
+            let message = format!("{} takes no value, and got '{value}'", bare(&option));
+            (message, None)
+        }
         ErrorKind::NoEquals => {
             let option = said.text(ContextKind::InvalidArg);
             let name = bare(&option);

@@ -1,5 +1,6 @@
 //! `retrier backup`: a whole copy at any moment, nobody waits for it, and nothing is left of one that is not finished.
 
+mod looked_at;
 mod refused;
 mod restored;
 

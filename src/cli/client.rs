@@ -22,6 +22,8 @@ pub struct Client {
     pub folder: Folder,
     /// Whether a daemon is started when there is none.
     pub starts_daemons: bool,
+    /// Whether it merely looks at what is there.
+    pub looks: bool,
 }
 
 /// What there is of a daemon.
@@ -53,6 +55,7 @@ impl Client {
         Ok(Self {
             folder: Folder::of(&absolute),
             starts_daemons: !is_set("RETRIER_NO_DAEMON_START"),
+            looks: false,
         })
     }
 
@@ -67,7 +70,11 @@ impl Client {
 
     /// The store; `None` when nothing was ever stored.
     pub fn existing(&self) -> anyhow::Result<Option<Store>> {
-        let store = self.opened(Store::open(&self.folder, Access::Existing)?);
+        let access = match self.looks {
+            true => Access::Look,
+            false => Access::Existing,
+        };
+        let store = self.opened(Store::open(&self.folder, access)?);
         match store {
             Some(_) => tracing::debug!("opened the database"),
             None => tracing::debug!("there is no database yet"),

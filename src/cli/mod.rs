@@ -134,7 +134,11 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         ColourArg::Always => Colour::Always,
         ColourArg::Never => Colour::Never,
     });
-    let client = || Client::new(cli.common.db.as_deref());
+    let looks = reads || matches!(cli.verb, Verb::Backup(_));
+    let client = || {
+        let client = Client::new(cli.common.db.as_deref())?;
+        anyhow::Ok(Client { looks, ..client })
+    };
     match &cli.verb {
         Verb::Run(args) => run::run(client, args),
         Verb::Wait(args) => wait::wait(&client()?, args),

@@ -8,6 +8,7 @@ use crate::sys::files::{self, FileIdentity, Owned, file_identity};
 use super::copy::{Copied, Draft, Publish, not_copied};
 use super::error::StoreError;
 use super::folder::{Folder, beside};
+use super::look;
 use super::open::Store;
 use super::place;
 
@@ -40,28 +41,40 @@ impl Store {
 fn resolved(target: &Path) -> Result<PathBuf, StoreError> {
     let is_folder = target.is_dir() || target.as_os_str().as_encoded_bytes().ends_with(b"/");
     let name = target.file_name().filter(|_| !is_folder);
-    let name = name.ok_or_else(|| not_copied(target, "it is a folder, and no file"))?;
+    let name = name.ok_or_else(|| {
+        let hint = "name the file that is to be made, in this folder or another";
+        not_copied(target, "it is a folder, and no file", hint)
+    })?;
     let above = target.parent().unwrap_or(Path::new("/"));
     let above = std::fs::canonicalize(above).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => not_copied(target, "its folder is not there"),
+        io::ErrorKind::NotFound => {
+            let hint = "make the folder first (mkdir -p), or name a file in one that is there";
+            not_copied(target, "its folder is not there", hint)
+        }
         _ => StoreError::from_io(above, error),
     })?;
     Ok(above.join(name))
 }
 
-/// Looks whether a copy may be put there. Errors: why not.
+/// Looks whether a copy may be put there. What a look has left beside one that is to be replaced is
+/// removed. Errors: why not.
 fn check(folder: &Folder, target: &Path, replace: bool) -> Result<(), StoreError> {
     place::check_above(target.parent().unwrap_or(Path::new("/")), "the copy")?;
     let wal = folder.wal();
     let (shm, journal) = (folder.shm(), folder.journal());
     let own = [folder.database(), &wal, &shm, &journal, folder.path()];
     if own.iter().any(|own| is_same(own, target)) {
-        return Err(not_copied(target, "it is the database itself"));
+        let hint = "a copy needs a name of its own; --db names what is copied";
+        return Err(not_copied(target, "it is the database itself", hint));
     }
     let inside = identity(folder.path());
     if inside.is_some() && target.ancestors().any(|above| identity(above) == inside) {
         let cause = "it is in the folder of the database, which is lost with it";
-        return Err(not_copied(target, cause));
+        let hint = "name a file elsewhere, at best on another disk";
+        return Err(not_copied(target, cause, hint));
+    }
+    if replace {
+        look::clear(target);
     }
     for suffix in ["-wal", "-journal", ".d"] {
         if beside(target, suffix).symlink_metadata().is_ok() {
@@ -70,15 +83,22 @@ fn check(folder: &Folder, target: &Path, replace: bool) -> Result<(), StoreError
                 "a database lives there, because {} is beside it",
                 name.display()
             );
-            return Err(not_copied(target, &cause));
+            let hint = "name another file; this one can be replaced once nothing is beside it";
+            return Err(not_copied(target, &cause, hint));
         }
     }
     let found = files::look_at(target).map_err(|error| StoreError::from_io(target, error))?;
     match found {
         Owned::Absent => Ok(()),
-        Owned::Link => Err(not_copied(target, "it is a symbolic link")),
+        Owned::Link => {
+            let hint = "name the file that it points to";
+            Err(not_copied(target, "it is a symbolic link", hint))
+        }
         _ if !replace => Err(there_already(target)),
-        _ if !target.is_file() => Err(not_copied(target, "it is no regular file")),
+        _ if !target.is_file() => {
+            let hint = "name another file, or one that is not there yet";
+            Err(not_copied(target, "it is no regular file", hint))
+        }
         Owned::Ours | Owned::Foreign(_) | Owned::Writable => Ok(()),
     }
 }

@@ -97,7 +97,8 @@ impl Draft {
                 return Ok(draft);
             }
         }
-        Err(not_copied(target, "another copy is being made there"))
+        let hint = "wait until it is made, or name another file";
+        Err(not_copied(target, "another copy is being made there", hint))
     }
 
     /// Fills it with what the database of `folder` holds at one moment, as the connection `source`
@@ -148,7 +149,8 @@ impl Draft {
                 StepResult::More if log() > log_max => {
                     let cause = "it takes too long: meanwhile the log of the database has grown by \
                                  more than it may";
-                    return Err(not_copied(&self.target, cause));
+                    let hint = "name a file on a faster disk, or copy when less is stored";
+                    return Err(not_copied(&self.target, cause, hint));
                 }
                 StepResult::More => {}
                 // It is locked by nobody for long.
@@ -290,9 +292,10 @@ fn same(one: File, other: File) -> io::Result<bool> {
     }
 }
 
-pub(super) fn not_copied(target: &Path, cause: &str) -> StoreError {
+pub(super) fn not_copied(target: &Path, cause: &str, hint: &'static str) -> StoreError {
     StoreError::NotCopied {
         path: target.to_owned(),
         cause: cause.to_owned(),
+        hint,
     }
 }

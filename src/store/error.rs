@@ -137,6 +137,8 @@ pub enum StoreError {
         path: PathBuf,
         /// Why not.
         cause: String,
+        /// What to do about it.
+        hint: &'static str,
     },
     /// A file stands where a copy is to be.
     #[error("{path} is there already")]
@@ -270,9 +272,7 @@ impl StoreError {
                 Some("name a file on a disk of this machine, with --db or RETRIER_DB")
             }
             Self::ReadOnly { .. } => Some("to change it, make the file and its folder writable"),
-            Self::NotCopied { .. } => {
-                Some("name a file in a folder of your own, on a disk that is fast enough")
-            }
+            Self::NotCopied { hint, .. } => Some(hint),
             Self::There { .. } => Some("`--force` replaces it"),
             Self::NotKept { .. } => {
                 Some("free as much room as the database takes and try again; it was not changed")

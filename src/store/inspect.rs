@@ -17,6 +17,7 @@ use super::confine;
 use super::error::StoreError;
 use super::folder::Folder;
 use super::index;
+use super::look;
 use super::migrate::identify;
 use super::pass::OpenAttempt;
 use super::place;
@@ -85,7 +86,7 @@ impl Inspection {
         let index = index.then(|| index::prepare(&folder.shm())).transpose();
         let _until_connected = index.map_err(|error| StoreError::from_io(path, error))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        let connection = look::connect(folder, flags).map_err(sqlite)?;
         connection.busy_timeout(patience).map_err(sqlite)?;
         confine::confine(&connection).map_err(sqlite)?;
         let found = identify(&connection, path)?;

@@ -211,7 +211,8 @@ fn keep_copy(folder: &Folder) -> Result<PathBuf, StoreError> {
         }
     }
     let cause = format!("there are {KEPT_MAX} already");
-    Err(not_copied(&folder.before_layout(version(), 1), &cause))
+    let first = folder.before_layout(version(), 1);
+    Err(not_copied(&first, &cause, "remove some of them"))
 }
 
 /// Keeps the write-ahead log when the last connection closes: its name in the folder, once

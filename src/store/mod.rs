@@ -22,6 +22,7 @@ mod inspect;
 mod key;
 mod label;
 mod list;
+mod look;
 mod many;
 mod migrate;
 mod moved;

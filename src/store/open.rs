@@ -18,6 +18,7 @@ use super::confine;
 use super::error::StoreError;
 use super::folder::Folder;
 use super::index;
+use super::look;
 use super::migrate::{has_log, identify, keep_wal, layout, migrate};
 use super::pass::Pass;
 use super::place;
@@ -34,6 +35,9 @@ pub enum Access {
     Create,
     /// To read or change what is there; a missing one is an empty one.
     Existing,
+    /// To read what is there, and to leave nothing beside a copy that nobody uses; a missing one is an empty
+    /// one.
+    Look,
 }
 
 /// How long a writer waits for the others.
@@ -49,8 +53,8 @@ pub struct Store {
     pub(super) connection: Connection,
     folder: Folder,
     /// The write-ahead log, for syncing. SQLite keeps no lock on this file, so that closing it
-    /// releases none.
-    wal: File,
+    /// releases none. `None`: nobody can make one, so nothing is committed.
+    wal: Option<File>,
     /// Which file it is, whatever stands at its path by now.
     file: Option<FileIdentity>,
     /// The copy of what was there before, if this has changed an earlier layout.
@@ -58,14 +62,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database of `folder`. `Ok(None)`: it is not there, and [`Access::Existing`] was
+    /// Opens the database of `folder`. `Ok(None)`: it is not there, and [`Access::Create`] was not
     /// asked for. One that cannot be written to can be read. Errors: it must not be used (see
     /// `place`), is another program's, a newer retrier's, damaged, or the disk is full; in none of
     /// these cases is anything changed.
     pub fn open(folder: &Folder, access: Access) -> Result<Option<Self>, StoreError> {
         let path = folder.database();
         let there = place::check(folder)?;
-        if !there && access == Access::Existing {
+        if !there && access != Access::Create {
             return Ok(None);
         }
         if !there {
@@ -78,12 +82,11 @@ impl Store {
         }
         let wal = folder.wal();
         let had_wal = wal.exists();
-        let (connection, kept) = connect(folder, had_wal)?;
+        let (connection, kept) = connect(folder, access, had_wal)?;
         let io = |error| StoreError::from_io(&wal, error);
         let read_only = connection.is_readonly("main");
-        if access == Access::Create
-            && read_only.map_err(|error| StoreError::from_sqlite(path, error))?
-        {
+        let read_only = read_only.map_err(|error| StoreError::from_sqlite(path, error))?;
+        if access == Access::Create && read_only {
             let path = path.to_owned();
             return Err(StoreError::ReadOnly { path });
         }
@@ -99,7 +102,10 @@ impl Store {
             // what is going to be committed into it.
             files::sync_dir(path.parent().unwrap_or(Path::new("/"))).map_err(io)?;
         }
-        let wal = File::open(&wal).map_err(io)?;
+        let wal = match File::open(&wal) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && access == Access::Look => None,
+            other => Some(other.map_err(io)?),
+        };
         failpoint::reach("store_opened").map_err(|error| StoreError::from_io(path, error))?;
         Ok(Some(Self {
             connection,
@@ -160,7 +166,8 @@ impl Store {
         if failpoint::has_bug("no_sync") {
             return Ok(());
         }
-        let synced = failpoint::reach("store_sync").and_then(|()| self.wal.sync_data());
+        let synced = failpoint::reach("store_sync")
+            .and_then(|()| self.wal.as_ref().map_or(Ok(()), File::sync_data));
         if failpoint::has_bug("hides_failed_syncs") {
             return Ok(());
         }
@@ -250,13 +257,22 @@ fn make_folders(folder: &Folder) -> Result<(), StoreError> {
 }
 
 /// A connection, and the copy that was kept if it has changed an earlier layout.
-fn connect(folder: &Folder, had_wal: bool) -> Result<(Connection, Option<PathBuf>), StoreError> {
+fn connect(
+    folder: &Folder,
+    access: Access,
+    had_wal: bool,
+) -> Result<(Connection, Option<PathBuf>), StoreError> {
     let path = folder.database();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sqlite = |error| StoreError::from_sqlite(path, error);
     let index = had_wal.then(|| index::prepare(&folder.shm())).transpose();
     let _until_connected = index.map_err(|error| StoreError::from_io(path, error))?;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    let lies_still = access == Access::Look && look::lies_still(folder);
+    let opened = match access {
+        Access::Look => look::connect(folder, flags),
+        Access::Create | Access::Existing => Connection::open_with_flags(path, flags),
+    };
+    let mut connection = opened.map_err(sqlite)?;
     connection.busy_timeout(PATIENCE).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(128);
     // Without it, each new value for a parameter that a partial index could depend on has its
@@ -267,12 +283,16 @@ fn connect(folder: &Folder, had_wal: bool) -> Result<(Connection, Option<PathBuf
         .map_err(sqlite)?;
     let found = identify(&connection, path)?;
     let is_older = found < version();
-    if is_older || !folder.shims().exists() {
-        make_folders(folder)?;
-    }
     let is_writable = connection
         .is_readonly("main")
         .is_ok_and(|read_only| !read_only);
+    // One in another mode than that of the log is put into it, as by every verb.
+    if !is_older && (!is_writable && access == Access::Look || lies_still && has_log(folder)) {
+        return Ok((connection, None));
+    }
+    if is_older || !folder.shims().exists() {
+        make_folders(folder)?;
+    }
     let kept = if is_older || (is_writable && !has_log(folder)) {
         migrate(&mut connection, folder)?
     } else {

@@ -52,6 +52,15 @@ fn a_copy_is_never_made_over_the_database_or_in_its_folder() {
         let said = said.exits(1).error_text();
         assert!(said.contains(why), "{file}: {said}");
         assert!(said.contains("cannot copy to "), "{file}: {said}");
+        let (_, hint) = said.split_once("\nhint: ").expect("there is a hint");
+        let expected = match why {
+            "it is the database itself" => "a copy needs a name of its own",
+            "it is a symbolic link" => "name the file that it points to",
+            "it is a folder" => "name the file that is to be made",
+            "its folder is not there" => "make the folder first (mkdir -p)",
+            _ => "name a file elsewhere",
+        };
+        assert!(hint.starts_with(expected), "{file}: {said}");
     }
     assert_eq!(fs::read(home.db()).expect("it is there"), before);
     assert_eq!(names(&home.path("real")), ["retrier.db", "retrier.db.d"]);

@@ -90,6 +90,11 @@ impl Folder {
         self.folder.join("lock")
     }
 
+    /// The file whose lock is held by whoever restarts the daemon.
+    pub fn restart(&self) -> PathBuf {
+        self.folder.join("restart")
+    }
+
     /// The name of the doorbell's socket in the folder.
     pub const DOORBELL: &'static str = "doorbell";
 

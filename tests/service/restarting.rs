@@ -176,3 +176,45 @@ fn where_none_ran_one_is_started() {
         manager.status()
     );
 }
+
+/// One found none that served, for the moment between two, and started another kind; or lost, and failed.
+#[test]
+fn restarts_at_once_all_succeed_and_the_daemon_stays_of_its_kind() {
+    let kinds = [
+        ("run -- true", "by a client", "--until-idle=1m"),
+        (
+            "daemon --detach --parallel 3",
+            "by a person",
+            "--parallel=3",
+        ),
+    ];
+    for (starts, kind, option) in kinds {
+        let manager = Manager::new();
+        manager.retrier(starts).output().ok();
+        for _ in 0..3 {
+            let calls: Vec<_> = (0..4)
+                .map(|_| manager.retrier("daemon restart").spawn())
+                .collect();
+            for call in calls {
+                assert_eq!(call.wait().ok().error_text(), "");
+            }
+            let daemons = manager.daemons();
+            assert_eq!(daemons.len(), 1, "{daemons:?}");
+            assert!(daemons[0].cmdline.contains(option), "{daemons:?}");
+            assert!(manager.status().contains(kind), "{}", manager.status());
+        }
+    }
+}
+
+/// Whoever asks for one by its name gets one, as of systemctl.
+#[test]
+fn where_no_verb_starts_a_daemon_a_restart_does() {
+    let manager = Manager::new();
+    let call = manager.retrier("daemon restart");
+    call.env("RETRIER_NO_DAEMON_START", "1").output().ok();
+    assert!(
+        manager.status().contains("by a person"),
+        "{}",
+        manager.status()
+    );
+}

@@ -116,6 +116,9 @@ pub enum DaemonVerb {
     /// Stop it; running attempts live on, and the next daemon collects them
     Stop(StopArgs),
     /// Stop it and start it anew, as it was started; running attempts live on
+    ///
+    /// Where none runs one is started, also with RETRIER_NO_DAEMON_START=1, which is about the other verbs.
+    /// Of several at once each waits for the one before.
     #[command(after_help = "Examples:\n  retrier daemon restart\n  \
         cargo install --path . --locked && retrier daemon restart\n\n\
         Exit codes: 4 it runs in a terminal of somebody, who has to restart it there.")]

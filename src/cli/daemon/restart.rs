@@ -2,14 +2,19 @@
 //! the same options. Attempts that run notice nothing: the new one collects them.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::daemon::holder::{Holder, Start};
 use crate::daemon::launch;
 use crate::daemon::unit::Unit;
 use crate::store::{Access, Store};
+use crate::sys::files::open_private;
+use crate::sys::lock;
 use crate::sys::manager::service_of;
+use crate::sys::poll::wait_readable;
 use crate::sys::signal::SIGTERM;
 
 use crate::cli::client::Client;
@@ -18,10 +23,14 @@ use crate::cli::out;
 
 use super::{end, look, running, start};
 
+/// How often who waits for another restart looks again.
+const TURN_AGAIN: Duration = Duration::from_millis(10);
+
 /// Restarts the daemon that serves, or starts one when none does.
 pub fn restart(client: &Client) -> anyhow::Result<u8> {
     // Refused in front of the user, and before anything is stopped.
     drop(Store::open(&client.folder, Access::Create)?);
+    let _turn = turn(client)?;
     let unit = Unit::of(&client.folder);
     let Some(holder) = look(client)? else {
         out::note_to_terminal("no daemon ran");
@@ -41,6 +50,22 @@ pub fn restart(client: &Client) -> anyhow::Result<u8> {
         Start::Foreground if holder.automatic => again(client, &holder),
         Start::Foreground => bail!(not_ours(&holder)),
     }
+}
+
+/// Waits until no other restart is on its way: between its two daemons none serves, and nobody could tell of
+/// which kind the next one is to be. The turn ends with the file.
+fn turn(client: &Client) -> anyhow::Result<File> {
+    let path = client.folder.restart();
+    let context = || path.display().to_string();
+    let turn = open_private(&path).with_context(context)?;
+    let mut is_first = true;
+    while !lock::try_exclusive(&turn).with_context(context)? {
+        if std::mem::take(&mut is_first) {
+            out::note_to_terminal("waiting for another restart");
+        }
+        wait_readable(&[], Some(TURN_AGAIN))?;
+    }
+    Ok(turn)
 }
 
 fn by_manager(name: &str, unit: &Unit) -> anyhow::Result<u8> {

@@ -12,12 +12,15 @@ use crate::sys::poll::wait_readable;
 
 use super::args::DoctorArgs;
 use super::client::Client;
-use super::failure::code;
+use super::failure::{Failure, code};
 use super::render::Style;
-use super::{out, render};
+use super::{out, pool, render};
 
 /// After so long, what was wrong for a moment alone is right.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// So many pools whose options cannot be read are enough to know.
+const POOLS_MAX: usize = 5;
 
 /// What was found.
 #[derive(Debug)]
@@ -98,6 +101,14 @@ fn of_database(
         return Ok(None);
     };
     findings.extend(inspection.findings(deep)?);
+    if deep {
+        let unreadable = inspection
+            .at_once(|read| pool::unreadable(read, POOLS_MAX))?
+            .into_iter();
+        findings.extend(unreadable.map(|Failure { message, hint, .. }| {
+            Finding::error("words", message, hint.unwrap_or_default())
+        }));
+    }
     Ok(Some(inspection.census()?))
 }
 

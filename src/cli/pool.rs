@@ -54,6 +54,19 @@ pub fn defaults(read: Option<Reader<'_>>, name: &str) -> anyhow::Result<PolicyAr
     Ok(options(name, &stored)?)
 }
 
+/// Why the retry options of pools cannot be read, of at most `max` such pools.
+pub fn unreadable(read: Reader<'_>, max: usize) -> Result<Vec<Failure>, StoreError> {
+    let mut found = Vec::new();
+    for name in read.pool_names("", usize::MAX)? {
+        let stored = read.pool_options(&name)?;
+        found.extend(stored.and_then(|stored| options(&name, &stored).err()));
+        if found.len() == max {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 fn options(name: &str, stored: &str) -> Result<PolicyArgs, Failure> {
     PolicyArgs::of_stored(stored).map_err(|error| {
         let error = escape_text(&error);

@@ -97,7 +97,7 @@ fn of_holder(holder: &Holder, world: &World) -> Vec<Finding> {
         found.push(Finding::error(
             "daemon",
             format!("daemon {pid} starts nothing at the moment: {trouble}"),
-            "it goes on by itself when that is over",
+            "it goes on by itself when that is over; if what is stored cannot be read, that is named too",
         ));
     }
     let is_near = matches!(world.look_up(&holder.process), Liveness::Alive(_));

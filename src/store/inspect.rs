@@ -1,9 +1,10 @@
 //! Looking at a database with the eyes of a stranger: is what is stored what may be stored?
 //!
 //! Nothing is written or mended here, and nothing is believed because the other rooms would have it so.
-//! What costs the same however long the history is stands here; what reads all of it in [`rules`], and
-//! the files in [`files`].
+//! What costs the same however long the history is stands here; what reads all of it in [`rules`] and
+//! [`counted`], and the files in [`files`].
 
+mod counted;
 mod files;
 mod rules;
 
@@ -120,12 +121,14 @@ impl Inspection {
             for rule in rules::shallow() {
                 found.extend(rule.broken(read)?);
             }
+            found.extend(rules::pools_readable(read)?);
             if let Some(written) = &written {
                 found.extend(rules::integrity(read)?);
                 for rule in rules::deep() {
                     found.extend(rule.broken(read)?);
                 }
                 found.extend(rules::readable(read)?);
+                found.extend(counted::counted(read)?);
                 found.extend(files::unknown(&self.folder, read, written)?);
             }
             Ok(())

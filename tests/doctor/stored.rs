@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use rusqlite::Connection;
 
-use crate::support::Home;
+use crate::support::{Home, wait_until};
 
-use super::{found, live};
+use super::{LONG, found, live};
 
 /// What is done to the database, and where in which words it is found.
 const BREAKS: &[(&str, &str)] = &[
@@ -129,6 +129,38 @@ const BREAKS: &[(&str, &str)] = &[
         "words: the waits of pool mail cannot be read",
     ),
     (
+        "UPDATE attempt SET success = 1 WHERE run_id = 1 AND number = 1",
+        "attempts: attempt 1 of run 1 ended with exit 1 and counts as a success, not as a failure",
+    ),
+    (
+        "UPDATE attempt SET success = NULL WHERE run_id = 1 AND number = 4",
+        "attempts: attempt 4 of run 1 ended with exit 1 and counts as neither, not as a failure",
+    ),
+    (
+        "UPDATE run SET policy = json_set(policy, '$.success_codes[0].exit.to', 1) WHERE id = 1",
+        "attempts: attempt 1 of run 1 ended with exit 1 and counts as a failure, not as a success",
+    ),
+    (
+        "UPDATE attempt SET success = 0 WHERE outcome = '{\"type\":\"canceled\"}'",
+        "ended with canceled and counts as a failure, not as neither",
+    ),
+    (
+        "UPDATE run SET reason = 'stopped' WHERE id = 1",
+        "endings: run 1 has failed (stopped), and its history says budget",
+    ),
+    (
+        "UPDATE run SET umask = 512 WHERE id = 1",
+        "words: run 1 has the umask 01000",
+    ),
+    (
+        "UPDATE run SET command = x'' WHERE id = 1",
+        "words: run 1 has no command",
+    ),
+    (
+        "UPDATE pool SET options = '{\"timeout\":\"soon\"}' WHERE name = 'mail'",
+        "words: the retry options of pool mail cannot be read: ",
+    ),
+    (
         "DROP INDEX run_name",
         "integrity: 1 of its tables, indexes, triggers and views are missing",
     ),
@@ -188,4 +220,36 @@ fn an_empty_file_is_no_database_yet() {
     let private = Permissions::from_mode(0o600);
     file.set_permissions(private).expect("it is ours");
     assert_eq!(found(&home), [""; 0]);
+}
+
+/// A daemon tries it again and again, and does not get on.
+#[test]
+fn a_pool_that_cannot_be_read_is_named_where_the_daemon_tells_of_trouble() {
+    let home = Home::new();
+    home.retrier(["pool", "set", "mail"]).output().ok();
+    let id = home.run(["--no-daemon-start", "--pool", "mail", "--", "true"]);
+    let change = |sql: &str| {
+        let database = Connection::open(home.db()).expect("it is a database");
+        database.execute_batch(sql).expect("it fits the layout");
+    };
+    let mut daemon = home.daemon();
+    home.wait(id);
+    change("UPDATE pool SET backoff = 'xx' WHERE name = 'mail'");
+    let stays = home.run(["--no-daemon-start", "--pool", "mail", "--", "true"]);
+    let shallow = || home.retrier(["doctor"]).output().text();
+    wait_until("it has trouble", LONG, || {
+        shallow().contains("starts nothing")
+    });
+    let found = shallow();
+    assert!(
+        found.contains("the waits of pool mail cannot be read"),
+        "{found}"
+    );
+    assert!(
+        found.contains("if what is stored cannot be read"),
+        "{found}"
+    );
+    change("UPDATE pool SET backoff = NULL WHERE name = 'mail'");
+    assert_eq!(home.wait(stays), 0);
+    assert_eq!(daemon.stop(), 0);
 }

@@ -1,6 +1,6 @@
 //! What holds of every database at every moment, as statements that find where it does not.
 
-use crate::model::policy::Policy;
+use crate::model::policy::{By, Policy};
 use crate::model::{Backoff, Finding, Note, Outcome};
 use crate::store::error::StoreError;
 use crate::store::read::Reader;
@@ -32,7 +32,7 @@ impl Rule {
     }
 }
 
-fn told(check: &'static str, mut lines: Vec<String>) -> Vec<Finding> {
+pub(super) fn told(check: &'static str, mut lines: Vec<String>) -> Vec<Finding> {
     if lines.len() > LINES_MAX {
         lines.truncate(LINES_MAX);
         lines.push("and there are more of these".to_owned());
@@ -56,7 +56,7 @@ pub(super) fn shallow() -> Vec<Rule> {
 /// Those that read all that is stored.
 pub(super) fn deep() -> Vec<Rule> {
     let endings = words(|note| matches!(note, Note::Succeeded | Note::Failed | Note::Canceled));
-    let ends = words(Note::ends_attempt);
+    let ends = ended_with();
     let mut rules = vec![
         Rule::new("attempts", TWO_OPEN),
         Rule::new("attempts", GAPS),
@@ -77,9 +77,17 @@ pub(super) fn deep() -> Vec<Rule> {
         Rule::new("attempts", FAILURES),
         Rule::new("hooks", HOOK_UNSTORED),
         Rule::new("numbers", NUMBERS_AGAIN),
+        Rule::new("endings", reason_as_told()),
+        Rule::new("words", UMASKS),
+        Rule::new("words", COMMANDS),
     ];
     rules.extend(gauges());
     rules
+}
+
+/// The words with which an attempt ends, as a list of SQL.
+pub(super) fn ended_with() -> String {
+    words(Note::ends_attempt)
 }
 
 /// The words of the notes that `is` chooses, as a list of SQL.
@@ -133,6 +141,14 @@ const HOOK_UNSTORED: &str = "SELECT 'run ' || id || ' names run ' || hook_id || 
      ' its hook, and its history does not' FROM run WHERE hook_id IS NOT NULL \
      AND NOT EXISTS (SELECT 1 FROM event WHERE run_id = run.id AND hook_id = run.hook_id)";
 
+const UMASKS: &str = "SELECT 'run ' || id || ' has the umask ' || printf('%05o', umask) FROM run \
+     WHERE umask NOT BETWEEN 0 AND 511";
+
+/// Each word of a command ends with NUL.
+const COMMANDS: &str = "SELECT 'run ' || id || ' has ' || \
+     iif(length(command) = 0, 'no command', 'a command that is cut off') FROM run \
+     WHERE length(command) = 0 OR substr(command, -1) <> x'00'";
+
 /// A number that was given is never given again.
 const NUMBERS_AGAIN: &str = "SELECT 'the number ' || max(id) || ' could be given to another run' \
      FROM run HAVING max(id) > coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'run'), 0)";
@@ -184,6 +200,22 @@ fn ended_as_told(endings: &str) -> String {
          WHERE run_id = run.id AND kind IN ({endings})) AND told.number > coalesce((\
          SELECT max(number) FROM event WHERE run_id = run.id AND kind = 'retried'), 0) \
          WHERE iif(finished_at IS NULL, NULL, state) IS NOT told.kind"
+    )
+}
+
+/// In which way a run has failed follows from who decided it; the histories of the first layout do not tell.
+fn reason_as_told() -> String {
+    let stops = By::ALL.into_iter().filter(|by| match by {
+        By::Command | By::Decider | By::StopOn | By::StopIf | By::RetryOn | By::RetryIf => true,
+        By::Budget | By::Snoozes | By::Deadline | By::Interruption => false,
+    });
+    let stops: Vec<String> = stops.map(|by| format!("'{by}'")).collect();
+    let stops = stops.join(", ");
+    format!(
+        "SELECT 'run ' || run.id || ' has failed (' || reason || '), and its history says ' || why \
+         FROM run JOIN event ON run_id = run.id AND event.number = (SELECT max(number) FROM event \
+         WHERE run_id = run.id AND kind = 'failed') WHERE reason <> CASE WHEN why IN ({stops}) \
+         THEN 'stopped' WHEN why = 'deadline' THEN 'deadline' ELSE 'exhausted' END"
     )
 }
 
@@ -281,6 +313,20 @@ pub(super) fn integrity(read: Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     Ok(found)
 }
 
+/// Whether the pools can be read: one that cannot keeps the daemon from starting anything.
+pub(super) fn pools_readable(read: Reader<'_>) -> Result<Vec<Finding>, StoreError> {
+    let mut lines = Vec::new();
+    let pools = "SELECT name, backoff FROM pool WHERE backoff IS NOT NULL";
+    for (name, text) in read.rows(pools, [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })? {
+        if let Err(error) = serde_json::from_str::<Backoff>(&text) {
+            lines.push(format!("the waits of pool {name} cannot be read: {error}"));
+        }
+    }
+    Ok(told("words", lines))
+}
+
 /// Whether all that is stored in a form of its own can be read.
 pub(super) fn readable(read: Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     let mut lines = Vec::new();
@@ -295,14 +341,6 @@ pub(super) fn readable(read: Reader<'_>) -> Result<Vec<Finding>, StoreError> {
     for (id, text) in read.rows(outcomes, [], id_and_text)? {
         if let Err(error) = serde_json::from_str::<Outcome>(&text) {
             lines.push(format!("an outcome of run {id} cannot be read: {error}"));
-        }
-    }
-    let pools = "SELECT name, backoff FROM pool WHERE backoff IS NOT NULL";
-    for (name, text) in read.rows(pools, [], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-    })? {
-        if let Err(error) = serde_json::from_str::<Backoff>(&text) {
-            lines.push(format!("the waits of pool {name} cannot be read: {error}"));
         }
     }
     let all = words(|_| true);

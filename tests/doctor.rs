@@ -1,6 +1,8 @@
 //! `retrier doctor`: nothing is found where nothing is wrong, and what is wrong is found. Here: the daemon and the
-//! machine; in `stored` what contradicts itself.
+//! machine; in `places` what stands at its paths; in `stored` what contradicts
+//! itself.
 
+mod places;
 mod room;
 mod stored;
 

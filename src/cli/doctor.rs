@@ -51,7 +51,12 @@ pub fn doctor(client: &Client, args: &DoctorArgs) -> anyhow::Result<u8> {
     } else {
         out::text(&render::findings(&findings, Style::of_stdout()))?;
         if findings.is_empty() {
-            out::note_to_terminal(&all_well(client, census.as_ref()));
+            let note = match census {
+                Some(_) => out::note_to_terminal,
+                // The path may be mistyped.
+                None => out::note,
+            };
+            note(&all_well(client, census.as_ref()));
         }
     }
     let wrong = findings.iter().any(|finding| finding.level == Level::Error);
@@ -67,7 +72,7 @@ fn all_well(client: &Client, census: Option<&Census>) -> String {
         Some(Census { unfinished, .. }) => {
             format!("nothing is wrong with {database}: {unfinished} runs have not ended")
         }
-        None => format!("nothing is wrong: there is no {database} yet"),
+        None => format!("nothing is wrong: there is no database at {database}"),
     }
 }
 

@@ -12,26 +12,37 @@ use crate::store::read::Reader;
 
 use super::LINES_MAX;
 
-/// Which of the paths that hold what was stored can be looked into by others.
+/// Which of the paths that hold what was stored can be looked into by others, or hold something else. What
+/// stands there is not opened: nobody would write into a pipe.
 pub(super) fn private(folder: &Folder) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
-    for path in [
-        folder.database(),
-        &folder.wal(),
-        &folder.shm(),
-        folder.path(),
-        &folder.lock(),
-        &folder.logs(),
-        &folder.shims(),
-        &folder.daemon_log(),
+    for (path, is_folder) in [
+        (folder.database(), false),
+        (&folder.wal(), false),
+        (&folder.shm(), false),
+        (folder.path(), true),
+        (&folder.lock(), false),
+        (&folder.logs(), true),
+        (&folder.shims(), true),
+        (&folder.daemon_log(), false),
     ] {
-        let mode = match fs::symlink_metadata(path) {
+        let there = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            other => other
-                .map_err(|error| StoreError::from_io(path, error))?
-                .mode(),
+            other => other.map_err(|error| StoreError::from_io(path, error))?,
         };
-        if mode & 0o077 != 0 {
+        let mode = there.mode();
+        let expected = match is_folder {
+            true if !there.is_dir() => Some("folder"),
+            false if !there.is_file() => Some("regular file"),
+            true | false => None,
+        };
+        if let Some(expected) = expected {
+            found.push(Finding::error(
+                "files",
+                format!("{} is no {expected}", path.display()),
+                "move it away: what belongs there is made when it is needed",
+            ));
+        } else if mode & 0o077 != 0 {
             found.push(Finding::error(
                 "modes",
                 format!(

@@ -86,7 +86,8 @@ pub fn batch(client: &Client, args: &RunArgs, file: &Path) -> anyhow::Result<u8>
     // Whoever did not get the ids must not take the runs for ones that are not stored.
     let printed = printed.map_err(|error| {
         let message = format!("{which} stored, but the ids could not be told: {error:#}");
-        Failure::new(code::UNKNOWN, message).into()
+        let hint = "`retrier list` shows them; stored once more they would run twice";
+        Failure::new(code::UNKNOWN, message).hint(hint).into()
     });
     if !args.wait || printed.is_err() {
         run::serve(client, args, rung, &which);

@@ -113,7 +113,8 @@ fn store(client: &Client, args: &RunArgs) -> anyhow::Result<u8> {
     // Whoever did not get the id must not take the run for one that is not stored.
     told.map_err(|error| {
         let message = format!("run {id} is stored, but its id could not be told: {error:#}");
-        Failure::new(code::UNKNOWN, message).into()
+        let hint = "`retrier list` shows it; stored once more it would run twice";
+        Failure::new(code::UNKNOWN, message).hint(hint).into()
     })
 }
 

@@ -89,6 +89,7 @@ fn when_the_ids_cannot_be_told_it_says_that_the_runs_are_stored() {
         let said = failed.error_text();
         let told = said.contains(" are stored, but the ids could not be told: cannot write");
         assert!(told && said.contains("error: runs "), "{said}");
+        assert!(said.contains("\nhint: `retrier list` shows them"), "{said}");
     }
     assert_eq!(stored(&home), 5, "the key is taken the second time");
 }

@@ -10,6 +10,7 @@ use crate::daemon::holder::{self, Holder, Start};
 use crate::daemon::launch;
 use crate::model::RunId;
 use crate::store::{Access, Folder, Store, StoreError};
+use crate::sys::identity::ProcessStat;
 use crate::text::escape_text;
 
 use super::failure::{Failure, code};
@@ -40,6 +41,8 @@ pub enum Service {
     },
     /// One runs and starts nothing at the moment, for this reason.
     Troubled(String),
+    /// Somebody has stopped the one that runs, this process.
+    Stopped(i32),
 }
 
 impl Client {
@@ -123,6 +126,10 @@ impl Client {
             Ok(Some(Holder {
                 trouble: Some(why), ..
             })) => Service::Troubled(why),
+            // For who looks alone: storing and waiting cost one look in /proc less.
+            Ok(Some(holder)) if self.looks && is_stopped(&holder) => {
+                Service::Stopped(holder.process.pid)
+            }
             Ok(Some(Holder {
                 parallel, start, ..
             })) => Service::Well {
@@ -172,6 +179,12 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Has somebody stopped this daemon?
+fn is_stopped(holder: &Holder) -> bool {
+    let found = ProcessStat::of(holder.process.pid);
+    found.is_ok_and(|stat| stat.stopped && stat.start == holder.process.start)
 }
 
 /// Is the switch `name` of the environment on?

@@ -164,7 +164,7 @@ pub fn serve(client: &Client, args: &RunArgs, rung: bool, which: &str) {
             Ok(Service::Troubled(why)) => {
                 out::note(&format!("warning: {which} stored, and has to wait: {why}"));
             }
-            Ok(Service::Well { .. } | Service::None) => {}
+            Ok(Service::Well { .. } | Service::Stopped(_) | Service::None) => {}
         }
     }
     if !starts && !args.quiet && !client.is_served() {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::{json, line};
 use crate::support::{Daemon, Home, wait_until};
 
@@ -246,4 +249,21 @@ fn a_planned_stop_is_told_as_what_it_is() {
         id,
         &format!("queued: {interrupted}the next is due; no daemon"),
     );
+}
+
+/// It was told that it starts next, and did not for as long as nobody looked at the daemon.
+#[test]
+fn what_waits_for_a_daemon_that_is_stopped_says_so() {
+    let home = Home::new();
+    let mut daemon = home.daemon();
+    let pid = Pid::from_raw(daemon.pid());
+    kill(pid, Signal::SIGSTOP).expect("it lives");
+    let id = home.run(["--no-daemon-start", "--", "true"]);
+    assert_eq!(
+        line(&home, id),
+        format!("queued: due; daemon {pid} is stopped, `kill -CONT {pid}` lets it go on")
+    );
+    kill(pid, Signal::SIGCONT).expect("it lives");
+    assert_eq!(home.wait(id), 0);
+    assert_eq!(daemon.stop(), 0);
 }

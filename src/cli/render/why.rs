@@ -57,7 +57,7 @@ pub fn why(case: &Case<'_>) -> String {
         State::Canceled { open: None } => return canceled(case),
     };
     match case.service {
-        Service::Well { .. } => line,
+        Service::Well { .. } | Service::Stopped(_) => line,
         Service::None => format!("{line}; no daemon runs, `retrier daemon --detach` starts one"),
         Service::Troubled(trouble) => format!("{line}; {}", escape_text(trouble)),
     }
@@ -100,6 +100,9 @@ fn blocked(case: &Case<'_>) -> String {
             format!(", the pool {name} {}", hold_words(record, *hold, case.now))
         }
         (_, Service::None | Service::Troubled(_)) => String::new(),
+        (_, Service::Stopped(pid)) => {
+            format!("; daemon {pid} is stopped, `kill -CONT {pid}` lets it go on")
+        }
         (Some(Blocked::Nothing { pool, occupied }), Service::Well { parallel, .. })
             if pool != pool::HOOKS && parallel.is_some_and(|max| max <= *occupied as usize) =>
         {

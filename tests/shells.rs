@@ -45,7 +45,7 @@ fn each_place_of_a_call_has_its_candidates() {
         (&["ca"][..], &["values", "cancel"][..]),
         (&["cancel", ""], &["values", "3"]),
         (&["wait", ""], &["values", "3"]),
-        (&["retry", ""], &["values", "3", "1"]),
+        (&["retry", ""], &["values", "1", "3"]),
         (&["cleanup", ""], &["values", "2", "1"]),
         (&["status", ""], &["values", "3", "2", "1"]),
         (&["status", "3", ""], &["values", "2", "1"]),

@@ -144,6 +144,14 @@ impl Client {
         }
     }
 
+    /// Says that nothing goes on by itself, to whoever waits without starting a daemon.
+    pub fn note_unserved(&self, starts: bool) {
+        let is_started = starts && self.starts_daemons;
+        if !is_started && !self.is_served() {
+            out::note("no daemon runs, `retrier daemon --detach` starts one");
+        }
+    }
+
     /// The connection to the daemon's doorbell.
     pub fn ring(&self) -> Ring {
         Ring::connect(&self.folder)

@@ -33,6 +33,8 @@ pub mod code {
     pub const RETRIER: u8 = 125;
     /// The run was canceled.
     pub const CANCELED: u8 = 130;
+    /// Ctrl-C has ended the verb.
+    pub const INTERRUPTED: u8 = 130;
 
     /// Signal `number` has ended the verb, as a shell tells it of any program.
     pub fn of_signal(number: i32) -> u8 {

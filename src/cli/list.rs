@@ -1,10 +1,11 @@
 //! `retrier list`: runs as a table, as lines for scripts, or as JSON Lines.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 
 use crate::clock;
 use crate::json;
-use crate::model::{RunRecord, Timestamp};
+use crate::model::{RunId, RunRecord, Status, Timestamp};
 use crate::store::{Filter, Store};
 
 use super::args::ListArgs;
@@ -19,6 +20,8 @@ struct Found {
     records: Vec<RunRecord>,
     /// Each as JSON, if that is wanted.
     objects: String,
+    /// Since when the last attempts of those run that run.
+    started: BTreeMap<RunId, Timestamp>,
     /// Whether there are more than was asked for.
     more: bool,
 }
@@ -43,7 +46,7 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
     let now = clock::now();
     let found = look(&store, args, now)?;
     if found.more {
-        out::note(&more(args));
+        out::note(MORE);
     }
     if args.json {
         return out::text(&found.objects);
@@ -59,7 +62,12 @@ pub fn list(client: &Client, args: &ListArgs) -> anyhow::Result<u8> {
         out::note_to_terminal("no daemon runs, `retrier daemon --detach` starts one");
     }
     let text = if io::stdout().is_terminal() {
-        render::table(&found.records, now, Style::of_stdout(), args.wide)
+        render::table(
+            &found.records,
+            (&found.started, now),
+            Style::of_stdout(),
+            args.wide,
+        )
     } else {
         render::lines(&found.records, now)
     };
@@ -72,15 +80,33 @@ fn picture(client: &Client, store: Option<&Store>, args: &ListArgs) -> anyhow::R
         return Ok(nothing(client, None));
     };
     let now = clock::now();
-    let found = look(store, args, now)?;
+    let mut found = look(store, args, now)?;
+    if args.state.is_empty() {
+        // The newest ones may all be waiting for those that run.
+        let running = ListArgs {
+            state: vec![Status::Running],
+            ..args.clone()
+        };
+        let running = look(store, &running, now)?;
+        let is_waiting = |record: &RunRecord| !running.started.contains_key(&record.id);
+        found.records.retain(is_waiting);
+        found.records.splice(0..0, running.records);
+        found.started.extend(running.started);
+    }
     if found.records.is_empty() {
         return Ok(nothing(client, Some(args)));
     }
-    let mut text = render::table(&found.records, now, Style::of_stdout(), args.wide);
-    if found.more {
-        text += &more(args);
-    }
-    Ok(text)
+    let note = match found.more {
+        true => format!("{MORE}\n"),
+        false => String::new(),
+    };
+    let table = render::table(
+        &found.records,
+        (&found.started, now),
+        Style::of_stdout(),
+        args.wide,
+    );
+    Ok(note + &table)
 }
 
 /// Why nothing is listed; `args` are those of a list of a database that is there.
@@ -94,26 +120,29 @@ fn nothing(client: &Client, args: Option<&ListArgs>) -> String {
     if all { "no runs" } else { "no such runs" }.to_owned()
 }
 
-fn more(args: &ListArgs) -> String {
-    let limit = args.limit;
-    format!("there are more than {limit} runs; --limit 0 lists all")
-}
+/// What is said when nobody has asked for so many alone.
+const MORE: &str = "the newest 50 are shown; --limit 0 lists all, --state STATE those in one state";
+
+/// So many are listed if nobody says how many.
+const LIMIT: u32 = 50;
 
 /// Looks for runs; what has ended is told only once it is on stable storage.
 fn look(store: &Store, args: &ListArgs, now: Timestamp) -> anyhow::Result<Found> {
+    let limit = args.limit.unwrap_or(LIMIT);
     let filter = Filter {
         statuses: args.state.clone(),
         name: args.name.clone(),
         pool: args.pool.clone(),
         since: args.since.map(|since| since.at(now)),
         // One more, to see whether there are more.
-        limit: match args.limit {
+        limit: match limit {
             0 => u32::MAX,
             limit => limit.saturating_add(1),
         },
     };
     let mut objects = String::new();
     let mut more = false;
+    let mut started = BTreeMap::new();
     let records = store.at_once(|read| {
         if let Some(pool) = &args.pool
             && !read.has_pool(pool)?
@@ -122,9 +151,15 @@ fn look(store: &Store, args: &ListArgs, now: Timestamp) -> anyhow::Result<Found>
             return Err(read.no_pool(pool)?);
         }
         let mut records = read.list(&filter, now)?;
-        if args.limit > 0 {
-            more = records.len() > args.limit as usize;
-            records.truncate(args.limit as usize);
+        if limit > 0 {
+            more = records.len() > limit as usize && args.limit.is_none();
+            records.truncate(limit as usize);
+        }
+        for record in &records {
+            if record.run.state.status(now) == Status::Running {
+                let last = read.last_attempts(record.id, 1)?;
+                started.extend(last.first().map(|last| (record.id, last.started_at)));
+            }
         }
         for record in records.iter().filter(|_| args.json) {
             let attempts = read.attempts(record.id)?;
@@ -139,6 +174,7 @@ fn look(store: &Store, args: &ListArgs, now: Timestamp) -> anyhow::Result<Found>
     Ok(Found {
         records,
         objects,
+        started,
         more,
     })
 }

@@ -64,6 +64,8 @@ pub fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<u8> {
 
 fn follow(client: &Client, store: &Store, mut follower: Follower) -> anyhow::Result<u8> {
     let id = follower.id;
+    // While it catches up, which may take long, a signal ends it at once.
+    follower.follow(store)?;
     let mut waiting = Waiting::new(client, [id], None, false)?;
     if !store.read().run(id)?.state.is_final() && !client.is_served() {
         out::note("no daemon runs, `retrier daemon --detach` starts one");

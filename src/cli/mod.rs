@@ -82,6 +82,9 @@ fn call(arguments: &[OsString]) -> ExitCode {
     let code = defect::caught(of_defect(&cli.verb), || {
         act(cli).unwrap_or_else(out::failure)
     });
+    if code == code::INTERRUPTED {
+        crate::sys::signal::end_interrupted();
+    }
     ExitCode::from(code)
 }
 

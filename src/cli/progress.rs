@@ -9,9 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::clock;
 use crate::model::{RunId, State};
 use crate::store::Store;
-use crate::sys::terminal::{can_redraw, is_utf8};
+use crate::sys::terminal::{can_redraw, columns, is_utf8};
 
-use super::render::{Known, bar_line, live_line};
+use super::render::{Known, bar_line, cut, live_line};
 
 /// How often the line is drawn.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ impl Progress {
             } else {
                 "|/-\\ "
             };
-            let style = style("{spinner} {wide_msg}").tick_chars(ticks);
+            let style = style("{spinner} {msg}").tick_chars(ticks);
             ProgressBar::new_spinner().with_style(style)
         })
     }
@@ -60,7 +60,7 @@ impl Progress {
     pub fn of_many(runs: usize, quiet: bool) -> Self {
         Self::with(quiet, |unicode| {
             let marks = if unicode { "━╸─" } else { "=> " };
-            let style = style("[{bar:20}] {wide_msg}").progress_chars(marks);
+            let style = style("[{bar:20}] {msg}").progress_chars(marks);
             ProgressBar::new(runs as u64).with_style(style)
         })
     }
@@ -98,7 +98,8 @@ impl Progress {
         }
         let waited = clock::monotonic().saturating_duration_since(self.began_at);
         if let (Some(bar), Some(known)) = (&self.bar, &self.known) {
-            bar.set_message(live_line(known, clock::now(), waited, self.unicode));
+            let line = live_line(known, clock::now(), waited, self.unicode);
+            bar.set_message(fitting(&line, 2, self.unicode));
             bar.tick();
         }
     }
@@ -157,7 +158,8 @@ impl Progress {
         let rate = bar.per_sec();
         let speed = (count.done > 0 && rate > 0.0).then(|| (rate, bar.eta()));
         let total = bar.length().unwrap_or_default();
-        bar.set_message(bar_line(*count, total, speed, self.unicode));
+        let line = bar_line(*count, total, speed, self.unicode);
+        bar.set_message(fitting(&line, 23, self.unicode));
         bar.tick();
         Ok(())
     }
@@ -176,6 +178,13 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// As much of `line`, behind so many columns, as fits the terminal, with room for the `^C` that it shows itself:
+/// at the edge that would go to a line of its own, and this one would stay.
+fn fitting(line: &str, taken: usize, unicode: bool) -> String {
+    let all = columns().unwrap_or(80);
+    cut(line, all.saturating_sub(taken + 3).max(10), unicode)
 }
 
 fn style(template: &str) -> ProgressStyle {

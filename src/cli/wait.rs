@@ -105,6 +105,9 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
     // What is read when it has ended is prepared while it runs.
     let (record, _, _) = moment(&store, id)?;
     let mut waiting = Waiting::new(client, [id], manner.timeout, manner.start)?;
+    if !manner.is_silent() && !record.run.state.is_final() {
+        client.note_unserved(manner.start);
+    }
     let mut waiter = Waiter::new(client, &record, manner);
     if waiter.follower.tells || waiter.progress.is_shown() {
         waiting.watch(id);
@@ -137,7 +140,13 @@ pub fn one(client: &Client, id: RunId, manner: Manner) -> anyhow::Result<u8> {
             Woken::Signal(SIGINT) if manner.own => {
                 cancel::one(client, &mut store, id)?;
                 if !manner.quiet {
-                    out::note(&format!("run {id} canceled"));
+                    let run = store.read().run(id)?;
+                    let grace = render::span(run.policy.grace);
+                    let rest = match run.state.open_attempt() {
+                        Some(_) => format!("; its attempt is being ended, within {grace}"),
+                        None => String::new(),
+                    };
+                    out::note(&format!("run {id} canceled{rest}"));
                 }
                 return Ok(code::CANCELED);
             }

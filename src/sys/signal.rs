@@ -108,7 +108,24 @@ impl HeldSignals {
 fn take(flags: &[(i32, Arc<AtomicBool>)]) -> Vec<i32> {
     let set = |flag: &AtomicBool| flag.swap(false, Ordering::SeqCst);
     let came = flags.iter().filter(|(_, flag)| set(flag));
-    came.map(|(number, _)| *number).collect()
+    let came: Vec<i32> = came.map(|(number, _)| *number).collect();
+    if came.contains(&SIGINT) {
+        INTERRUPTED.store(true, Ordering::SeqCst);
+    }
+    came
+}
+
+/// Whether a SIGINT was caught, and taken by whoever waited for it.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Ends this process by SIGINT if one was caught before: a shell goes on with its script when a program that got
+/// one exits by itself, whatever its exit code is. It returns where none was, or nothing ends it.
+pub fn end_interrupted() {
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        // SAFETY: SIG_DFL runs no code of ours.
+        let _ = unsafe { nix::sys::signal::signal(Signal::SIGINT, SigHandler::SigDfl) };
+        let _ = nix::sys::signal::raise(Signal::SIGINT);
+    }
 }
 
 /// Undoes what a parent did to signals: nothing is blocked, and nothing is ignored but SIGPIPE,

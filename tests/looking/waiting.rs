@@ -1,9 +1,12 @@
 //! `wait`: for one run or several, with a limit, or passing their output on.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::{LONG, lines};
 use crate::support::{Home, Limit, wait_until};
@@ -318,6 +321,47 @@ fn ctrl_c_in_a_waiting_run_cancels_what_it_has_stored_and_sigterm_does_not() {
         waiter.wait_within(LONG).exits(code);
         assert_eq!(newest(), state, "after {signal}");
     }
+}
+
+/// A shell goes on with its script after a program that has exited by itself, whatever its code was.
+#[test]
+fn who_waits_is_ended_by_the_sigint_of_ctrl_c_itself() {
+    let home = Home::new();
+    let _daemon = home.daemon();
+    let id = home.run(["--", "sleep", "600"]).to_string();
+    for call in [
+        &["run", "-w", "--", "sleep", "600"][..],
+        &["wait", &id],
+        &["logs", "-f", &id],
+    ] {
+        let mut waiter = home
+            .command()
+            .args(call)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(waiter.id()).unwrap();
+        await_waiting(pid);
+        kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
+        let ended = waiter.wait().unwrap();
+        assert_eq!(ended.signal(), Some(Signal::SIGINT as i32), "{call:?}");
+    }
+}
+
+#[test]
+fn who_waits_where_no_daemon_is_started_is_told() {
+    let home = Home::new();
+    let note = "retrier: no daemon runs, `retrier daemon --detach` starts one\n";
+    let run = ["run", "-w", "--no-daemon-start", "--", "true"];
+    let waiter = home.retrier(run).spawn();
+    wait_until("it is told", LONG, || {
+        waiter.stderr_so_far() == note.as_bytes()
+    });
+    let wait = home.retrier(["wait", "--timeout", "10ms", "1"]);
+    let wait = wait.env("RETRIER_NO_DAEMON_START", "1").output().exits(124);
+    assert!(wait.error_text().starts_with(note));
+    let _daemon = home.daemon();
+    waiter.wait_within(LONG).ok();
 }
 
 /// Waits until this program catches SIGTERM, as a waiting one does, and sleeps in poll(2).

@@ -40,6 +40,15 @@ fn a_list_that_is_watched_follows_what_happens_and_the_size_of_the_terminal() {
         screen.ends_with("\n8 more lines") && !screen.contains("ATTEMPTS")
     });
     assert!(narrow.lines().count() <= 8, "{narrow}");
+    terminal.resize((80, 8));
+    home.run(["--", "sleep", "600"]);
+    for _ in 0..8 {
+        store();
+    }
+    terminal.await_screen("what runs comes first", |screen| {
+        let first = screen.lines().nth(3).unwrap_or_default();
+        first.starts_with("13  running  ")
+    });
     home.retrier(["cancel", "--all"]).output().ok();
     terminal.await_screen("the cancel is seen", |screen| screen.contains("canceled"));
     terminal.type_keys("C-c");

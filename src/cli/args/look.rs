@@ -40,10 +40,11 @@ pub struct StatusArgs {
 }
 
 /// List runs, the newest first
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  retrier list --state failed --since 1h\n  \
     retrier list --watch --pool mail\n  \
     retrier list --json --limit 1000 | jq -r 'select(.failures > 2) | .id'\n\n\
+    WHEN is how long it has run, when it goes on, since when it waits for its turn, or when it ended.\n\n\
     In a pipe the fields are separated by tabs: id, state, attempts, due, name, command.")]
 pub struct ListArgs {
     /// Those in these states alone, with commas between them
@@ -62,9 +63,9 @@ pub struct ListArgs {
     #[arg(long, value_name = "D|TIME", value_parser = since)]
     pub since: Option<SinceArg>,
 
-    /// At most N; 0 is all of them
-    #[arg(long, short = 'n', value_name = "N", default_value = "50", value_parser = count)]
-    pub limit: u32,
+    /// At most N; 0 is all of them [default: 50]
+    #[arg(long, short = 'n', value_name = "N", value_parser = count)]
+    pub limit: Option<u32>,
 
     /// On a terminal: cut nothing, however long the lines become
     #[arg(long)]
@@ -74,7 +75,7 @@ pub struct ListArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Stay and redraw every D (1s) until Ctrl-C; needs a terminal
+    /// Stay and redraw every D (1s) until Ctrl-C, what runs first; needs a terminal
     #[arg(long, value_name = "D", value_parser = duration, num_args = 0..=1,
           default_missing_value = "1s", require_equals = true, conflicts_with = "json")]
     pub watch: Option<Duration>,

@@ -26,7 +26,7 @@ use super::values::{Names, key, lock, name, names, pool, priority, variable};
                       retrier run [OPTIONS] --batch FILE [--template 'COMMAND {}']",
     after_help = "Examples:\n  \
         retrier run -- curl -fsS https://example.com/hook\n  \
-        retrier run --wait --timeout 10m --shell 'pg_dump shop | gzip > shop.gz'\n  \
+        retrier run --wait --timeout 10m -- pg_dump -Fc -f shop.dump shop\n  \
         retrier run --wait --batch urls.txt --template 'curl -fsSO {}'\n  \
         retrier run --wait --quiet-success --key backup -- ./backup   (in a crontab)\n\n\
         Exit codes: 126 the command is not executable, 127 it was not found (nothing is stored);\n\
@@ -42,7 +42,7 @@ pub struct RunArgs {
     #[arg(value_name = "COMMAND", trailing_var_arg = true, value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
 
-    /// Have /bin/sh run LINE
+    /// Have /bin/sh run LINE; of a pipeline it knows the last command's exit code alone
     #[arg(long, value_name = "LINE", help_heading = "Command")]
     pub shell: Option<OsString>,
 

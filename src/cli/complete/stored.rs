@@ -76,18 +76,29 @@ impl Stored {
 
 fn ids(read: Reader<'_>, verb: &str, typed: &str) -> Result<Vec<RunId>, StoreError> {
     let now = clock::now();
-    let filter = Filter {
-        statuses: states(verb).to_vec(),
-        name: None,
-        pool: None,
-        since: None,
-        limit: if typed.is_empty() {
-            OFFERED_MAX as u32
-        } else {
-            SEARCHED_MAX
-        },
+    let of = |statuses: &[Status]| {
+        let filter = Filter {
+            statuses: statuses.to_vec(),
+            name: None,
+            pool: None,
+            since: None,
+            limit: if typed.is_empty() {
+                OFFERED_MAX as u32
+            } else {
+                SEARCHED_MAX
+            },
+        };
+        read.ids(&filter, now)
     };
-    let mut ids = read.ids(&filter, now)?;
+    let mut ids = match states(verb) {
+        // What it is there for comes first.
+        [first @ Status::Failed, rest @ ..] if verb == "retry" => {
+            let mut ids = of(&[*first])?;
+            ids.extend(of(rest)?);
+            ids
+        }
+        states => of(states)?,
+    };
     ids.retain(|id| id.to_string().starts_with(typed));
     ids.truncate(OFFERED_MAX);
     Ok(ids)

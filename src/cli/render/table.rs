@@ -1,8 +1,10 @@
 //! Runs as a table.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
-use crate::model::{RunRecord, State, Timestamp, pool};
+use crate::model::{RunId, RunRecord, State, Timestamp, pool};
 use crate::text::escape_text;
 
 use super::Style;
@@ -20,6 +22,9 @@ const COMMAND_MIN: usize = 20;
 
 /// On a terminal that is too narrow for any table it still has so many.
 const ROOM_MIN: usize = 8;
+
+/// Since when the last attempts run of those that run.
+pub type Started = BTreeMap<RunId, Timestamp>;
 
 /// Runs separated by tabs.
 pub fn lines(records: &[RunRecord], now: Timestamp) -> String {
@@ -75,9 +80,14 @@ impl Column {
 }
 
 /// Runs as a table with aligned columns that fits the terminal, or with `wide` nothing of it is cut.
-pub fn table(records: &[RunRecord], now: Timestamp, style: Style, wide: bool) -> String {
+pub fn table(
+    records: &[RunRecord],
+    (started, now): (&Started, Timestamp),
+    style: Style,
+    wide: bool,
+) -> String {
     let all = style.columns.filter(|_| !wide).unwrap_or(usize::MAX);
-    let columns = columns(records, now, (style, wide), all);
+    let columns = columns(records, (started, now), (style, wide), all);
     let taken: usize = columns.iter().map(|column| column.width() + 2).sum();
     let room = all.saturating_sub(taken).max(ROOM_MIN);
     let headings = columns.iter().map(|column| column.aligned(column.heading));
@@ -111,7 +121,7 @@ pub fn table(records: &[RunRecord], now: Timestamp, style: Style, wide: bool) ->
 /// left out.
 fn columns(
     records: &[RunRecord],
-    now: Timestamp,
+    (started, now): (&Started, Timestamp),
     (style, wide): (Style, bool),
     all: usize,
 ) -> Vec<Column> {
@@ -126,7 +136,7 @@ fn columns(
             padded(record.run.state.status(now).word(), STATE)
         }),
         column("ATTEMPTS", &|record| record.run.attempts.to_string()).right_aligned(),
-        column("WHEN", &|record| padded(&when(record, now), WHEN)),
+        column("WHEN", &|record| padded(&when(record, started, now), WHEN)),
     ];
     if shows_pools(records) {
         let pool = |record: &RunRecord| cut(&record.pool, pool_max, style.unicode);
@@ -150,8 +160,14 @@ fn due_text(record: &RunRecord) -> String {
     due.and_then(crate::json::rfc3339).unwrap_or_default()
 }
 
-/// When it goes on, since when it runs or waits for its turn, or when it ended.
-fn when(record: &RunRecord, now: Timestamp) -> String {
+/// How long it has run, when it goes on, since when it waits for its turn, or when it ended.
+fn when(record: &RunRecord, started: &Started, now: Timestamp) -> String {
+    if let Some(at) = started.get(&record.id) {
+        return match now.since(*at).as_secs() {
+            0 => "just now".to_owned(),
+            seconds => format!("for {}", span(Duration::from_secs(seconds))),
+        };
+    }
     match (&record.run.state, record.finished_at) {
         (State::Waiting { due, .. }, _) if *due > now => format!("in {}", span(due.since(now))),
         (_, Some(at)) => ago(at, now),

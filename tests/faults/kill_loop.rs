@@ -152,7 +152,12 @@ impl Fray<'_> {
         let done = [
             done(&[Op::Run, Op::RunWithKey]),
             done(&[Op::Cancel]),
-            done(&[Op::Retry]),
+            // On a disk that is full most are refused, in a short time by chance all: it is enough that
+            // somebody has tried.
+            match self.scene.disk_fills {
+                true => calls.iter().filter(|call| call.op == Op::Retry).count(),
+                false => done(&[Op::Retry]),
+            },
             done(&[Op::Wait, Op::Look]),
         ];
         let scene = self.scene;

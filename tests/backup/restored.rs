@@ -2,6 +2,7 @@
 //! neither doubled nor signaled.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -49,9 +50,26 @@ fn a_lost_database_is_restored_as_the_readme_says() {
     // What attempts wrote before is where the lost one was put.
     let output = home.retrier(["logs", &ended.to_string()]).output().ok();
     assert_eq!(output.text(), "");
-    let kept = home.path("home/retrier-lost/retrier.db.d/logs/0");
+    let put_away = || {
+        let there = fs::read_dir(home.path("home"))
+            .expect("it can be read")
+            .flatten();
+        let is_one = |path: &PathBuf| path.display().to_string().contains("retrier-lost.");
+        there
+            .map(|entry| entry.path())
+            .filter(is_one)
+            .collect::<Vec<_>>()
+    };
+    let [first] = &put_away()[..] else {
+        panic!("{:?}", put_away());
+    };
+    let kept = first.join("retrier.db.d/logs/0");
     let kept = fs::read_to_string(kept.join(format!("{ended}.1.out"))).expect("it is there");
     assert_eq!(kept, "before\n");
+    // Who restores once more loses nothing of what was put away before.
+    home.sh(format!("set -e\n{restore}")).output().ok();
+    assert_eq!(put_away().len(), 2);
+    assert!(first.join("retrier.db").exists());
 }
 
 /// A run whose attempt is alive, and a copy of its database in another home.
